@@ -1,0 +1,100 @@
+#pragma once
+// The settings of one Portico process as plain values, defaults included.
+//
+// owns:    everything by value; a Settings is copied, never shared between threads
+// threads: any
+// The names, units, bounds and help of each field stand once, in conf/schema.cpp.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "conf/address.hpp"
+
+namespace portico::conf {
+
+using Milliseconds = std::chrono::milliseconds;
+
+enum class LogLevel : std::uint8_t { debug, info, warn, error };
+
+/// Bounds on what a client or a backend may send. Sizes in bytes.
+struct Limits {
+  std::size_t request_head = 64 * 1024;
+  std::size_t request_fields = 200;
+  std::size_t request_target = 16 * 1024;
+  std::uint64_t request_body = 64ULL * 1024 * 1024;
+  std::size_t response_head = 64 * 1024;
+  std::size_t connections = 65'536;
+  std::size_t connections_per_client = 4'096;
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+/// How long each wait may take.
+struct Timeouts {
+  Milliseconds request_head{15'000};
+  Milliseconds keep_alive{75'000};
+  Milliseconds request_body{60'000};
+  Milliseconds connect{5'000};
+  Milliseconds response_head{3'600'000};
+  Milliseconds response_body{3'600'000};
+  Milliseconds websocket_idle{3'600'000};
+  Milliseconds client_write{300'000};
+  Milliseconds drain{60'000};
+  friend bool operator==(const Timeouts&, const Timeouts&) = default;
+};
+
+struct UpstreamSettings {
+  std::string name;
+  std::vector<Url> endpoints;
+  std::size_t keep_alive_connections = 128;  ///< idle ones kept, for each worker and endpoint
+  Milliseconds keep_alive_timeout{60'000};
+  Milliseconds resolve_interval{30'000};  ///< how often a host name is looked up again
+  friend bool operator==(const UpstreamSettings&, const UpstreamSettings&) = default;
+};
+
+struct RouteSettings {
+  enum class Match : std::uint8_t { exact, prefix };
+  enum class Action : std::uint8_t { upstream, redirect, respond };
+  Match match = Match::prefix;
+  std::string path;
+  Action action = Action::upstream;
+  std::string upstream;  ///< name, for Action::upstream
+  std::string location;  ///< for Action::redirect
+  int status = 0;        ///< 302 for a redirect, 200 for a fixed answer, unless set
+  std::string body;      ///< for Action::respond
+  std::string content_type = "text/plain; charset=utf-8";
+  std::optional<std::uint64_t> request_body;  ///< this route's own limit in bytes
+  friend bool operator==(const RouteSettings&, const RouteSettings&) = default;
+};
+
+/// Which header of a trusted proxy tells the client's address.
+enum class ClientAddressHeader : std::uint8_t { x_forwarded_for, x_real_ip };
+
+struct AdminSettings {
+  ListenAddress listen;
+  std::string token;  ///< demanded when listen is neither loopback nor a unix socket; never printed
+  friend bool operator==(const AdminSettings&, const AdminSettings&) = default;
+};
+
+struct Settings {
+  std::vector<ListenAddress> listen;
+  AdminSettings admin;
+  std::size_t workers = 0;  ///< 0: one for each processor this process may use
+  LogLevel log_level = LogLevel::info;
+  std::vector<UpstreamSettings> upstreams;
+  std::vector<RouteSettings> routes;
+  std::vector<Network> trusted_proxies;
+  ClientAddressHeader client_address_header = ClientAddressHeader::x_forwarded_for;
+  std::string via;  ///< pseudonym for the Via header; empty: no Via
+  Limits limits;
+  Timeouts timeouts;
+
+  /// The built-in defaults: 0.0.0.0:8080, CPA and CPAMP on their default ports, the default route table.
+  static Settings defaults();
+  friend bool operator==(const Settings&, const Settings&) = default;
+};
+
+}  // namespace portico::conf
