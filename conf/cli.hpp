@@ -1,0 +1,45 @@
+#pragma once
+// The command line, read into values. Nothing is done here but reading.
+//
+// owns:    plain values
+// threads: any
+// errors:  wrong usage is an EarlyExit with code 2, never an exception
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/address.hpp"
+#include "conf/load.hpp"
+
+namespace portico::conf {
+
+enum class Command : std::uint8_t { run, check, route, sample };
+
+/// What to print instead of doing anything: to stdout when `code` is 0, else to stderr.
+struct EarlyExit {
+  std::string text;  ///< ends in a newline
+  int code = 0;
+};
+
+struct CommandLine {
+  Command command = Command::run;
+  std::optional<std::string> config;  ///< --config; goes into Sources::file
+  std::vector<Override> overrides;    ///< goes into Sources::overrides
+  std::string path;                   ///< of `route`
+  ListenAddress sample_cpa;           ///< --cpa-listen, by default 127.0.0.1:8317
+  ListenAddress sample_cpamp;         ///< --cpamp-listen, by default 127.0.0.1:18317
+  std::optional<EarlyExit> early_exit;
+
+  /// Where `load` shall read: this line's file and flags, and the process's environment.
+  [[nodiscard]] Sources sources() const;
+};
+
+/// Reads the arguments, the program's name (argv[0]) not among them. Values of flags that are settings are
+/// not checked here: load() does that and names the flag.
+CommandLine parse_command_line(std::span<const std::string_view> arguments);
+
+}  // namespace portico::conf
