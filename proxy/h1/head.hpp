@@ -6,6 +6,9 @@
 // parse_response then cut the complete head into fields, whose names and values are views into the
 // caller's buffer.
 //
+// The parser is Portico's own because it has to be strict and zero-copy at once: no obs-fold, no bare LF or
+// CR, one way only to read the framing, and every field line kept as it came so that it can go on verbatim.
+//
 // owns:    HeadFields owns an array of views, reused for every head of a worker
 // threads: one; no state is shared
 // bytes:   borrowed from the buffer that holds the head; valid until that buffer changes
@@ -14,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -56,6 +60,12 @@ enum class FieldId : std::uint8_t {
 /// The id of a header name, compared without regard to case.
 FieldId identify(std::string_view name) noexcept;
 
+/// False for a field that Connection must not take away, whoever lists it: the fields that frame, route,
+/// authenticate, describe the payload or name the client (X-Forwarded-*, Host, Content-Length, Cookie, ...).
+/// Dropping one of them on the sender's word is an attack, so the field goes on and the option is ignored.
+/// `id` is identify(name).
+bool removable(FieldId id, std::string_view name) noexcept;
+
 struct Field {
   std::string_view name;   ///< as received, case kept
   std::string_view value;  ///< without surrounding white space
@@ -85,8 +95,7 @@ enum class HeadError : std::uint8_t {
   bad_content_length,     ///< not plain digits, too large, or given more than once
   bad_transfer_encoding,  ///< anything but exactly one `chunked`, or on HTTP/1.0
   both_length_and_encoding,
-  bad_connection_option,  ///< Connection names a field that must not be removed (X-Forwarded-*, X-Real-IP,
-                          ///< Host, ...)
+  bad_connection,  ///< Connection is not a list of tokens
 };
 
 /// 400, 414, 431 or 505; 0 for none.
@@ -94,12 +103,22 @@ int status_of(HeadError error) noexcept;
 /// One sentence for a person, without any byte of the message.
 std::string_view sentence_of(HeadError error) noexcept;
 
-/// Finds the end of a head in bytes that arrive piece by piece.
+/// True when a request may begin with this byte: an ASCII letter. Asked of the very first byte of a
+/// connection it refuses a TLS hello or a Redis command before any more is waited for.
+bool may_start_request(char first) noexcept;
+
+/// How many bytes of an empty line stand before a request line: 0 or 2. A server should ignore one such line
+/// (RFC 9112 section 2.2). Nothing when that cannot be told yet: no byte, or a CR that is the last one.
+std::optional<std::size_t> leading_crlf(std::string_view bytes) noexcept;
+
+/// Finds the end of a head in bytes that arrive piece by piece. It knows no limit: the caller compares the
+/// bytes it holds with its own.
 class HeadScanner {
  public:
   enum class State : std::uint8_t { need_more, complete, bad };
   /// `bytes` is everything received for this head so far, from its first byte (the caller has skipped
-  /// what skip_leading_line said). Looks only at what is new since the last call.
+  /// what leading_crlf said). Looks only at what is new since the last call. The result does not depend on
+  /// how the bytes were split. After `complete`, call reset() before the next head.
   State scan(std::string_view bytes) noexcept;
   /// Bytes of the head, the empty line included; valid after complete.
   [[nodiscard]] std::size_t size() const noexcept { return position_; }
@@ -118,21 +137,33 @@ enum class Framing : std::uint8_t { none, length, chunked, until_close };
 class HeadFields {
  public:
   explicit HeadFields(std::size_t capacity);
-  void clear() noexcept { size_ = 0; }
+  void clear() noexcept {
+    size_ = 0;
+    seen_ = 0;
+    repeated_ = 0;
+  }
   /// False when full.
   bool push(const Field& field) noexcept;
   [[nodiscard]] std::span<const Field> all() const noexcept { return {fields_.get(), size_}; }
   [[nodiscard]] std::span<Field> all() noexcept { return {fields_.get(), size_}; }
   /// The first field with this id, or null.
   [[nodiscard]] const Field* find(FieldId id) const noexcept;
-  /// True when some field has this id: one test of a bit, no search.
-  [[nodiscard]] bool has(FieldId id) const noexcept;
+  /// True when some field has this id: one test of a bit, no search. Not kept true to a change made through
+  /// all().
+  [[nodiscard]] bool has(FieldId id) const noexcept { return (seen_ & bit(id)) != 0; }
+  /// True when more than one field has this id, as cheaply.
+  [[nodiscard]] bool repeated(FieldId id) const noexcept { return (repeated_ & bit(id)) != 0; }
+  /// True when exactly one field has this id.
+  [[nodiscard]] bool once(FieldId id) const noexcept { return has(id) && !repeated(id); }
 
  private:
+  static constexpr std::uint64_t bit(FieldId id) noexcept { return std::uint64_t{1} << static_cast<int>(id); }
+
   std::unique_ptr<Field[]> fields_;
   std::size_t capacity_;
   std::size_t size_ = 0;
-  std::uint64_t seen_ = 0;  // one bit for each FieldId
+  std::uint64_t seen_ = 0;      // one bit for each FieldId
+  std::uint64_t repeated_ = 0;  // likewise
 };
 
 /// What Connection lists, and what the rules of RFC 9110 section 7.6.1 make of it.
@@ -141,7 +172,7 @@ struct ConnectionOptions {
   bool keep_alive = false;
   bool upgrade = false;
   bool te = false;
-  bool others = false;  ///< lists further names: lists_field() must be asked for each field
+  bool others = false;  ///< lists further names: lists_field() and removable() must be asked for each field
 };
 
 struct RequestHead {
@@ -179,7 +210,12 @@ struct RequestLimits {
 };
 
 /// Cuts a complete head (as long as HeadScanner said) into its parts and checks everything that decides
-/// about framing and routing. `fields` is cleared first.
+/// about framing and routing. `fields` is cleared first. `out` means something only after `none`. Bytes that
+/// are no complete head are refused, with an error that names no particular rule.
+///
+/// An empty Host is refused although RFC 9112 section 3.2 lets it stand for a target without an authority:
+/// every target a reverse proxy is sent is an http or https URI, and one of those without a host must be
+/// rejected (RFC 9110 section 4.2.1). An absolute-form target must name the same authority as Host.
 HeadError parse_request(std::string_view head, const RequestLimits& limits, HeadFields& fields,
                         RequestHead& out) noexcept;
 
@@ -187,7 +223,8 @@ HeadError parse_request(std::string_view head, const RequestLimits& limits, Head
 HeadError parse_response(std::string_view head, bool to_head_request, HeadFields& fields,
                          ResponseHead& out) noexcept;
 
-/// True when one of the Connection fields lists `name` (compared without regard to case).
+/// True when one of the Connection fields lists `name` (compared without regard to case). It may name what
+/// must stay: ask removable() too.
 bool lists_field(const HeadFields& fields, std::string_view name) noexcept;
 
 }  // namespace portico::proxy::h1

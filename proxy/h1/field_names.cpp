@@ -1,0 +1,108 @@
+#include <algorithm>
+#include <array>
+
+#include "proxy/h1/head.hpp"
+#include "proxy/h1/octets.hpp"
+
+namespace portico::proxy::h1 {
+
+namespace {
+
+struct Known {
+  std::string_view name;  // lower case
+  FieldId id;
+};
+
+// Shorter names first, so that each length is one run of the table.
+constexpr std::array known{
+    Known{"te", FieldId::te},
+    Known{"via", FieldId::via},
+    Known{"host", FieldId::host},
+    Known{"accept", FieldId::accept},
+    Known{"cookie", FieldId::cookie},
+    Known{"expect", FieldId::expect},
+    Known{"trailer", FieldId::trailer},
+    Known{"upgrade", FieldId::upgrade},
+    Known{"location", FieldId::location},
+    Known{"forwarded", FieldId::forwarded},
+    Known{"x-real-ip", FieldId::x_real_ip},
+    Known{"connection", FieldId::connection},
+    Known{"keep-alive", FieldId::keep_alive},
+    Known{"content-type", FieldId::content_type},
+    Known{"x-request-id", FieldId::x_request_id},
+    Known{"authorization", FieldId::authorization},
+    Known{"content-length", FieldId::content_length},
+    Known{"x-forwarded-for", FieldId::x_forwarded_for},
+    Known{"proxy-connection", FieldId::proxy_connection},
+    Known{"x-forwarded-host", FieldId::x_forwarded_host},
+    Known{"anthropic-version", FieldId::anthropic_version},
+    Known{"sec-websocket-key", FieldId::sec_websocket_key},
+    Known{"transfer-encoding", FieldId::transfer_encoding},
+    Known{"x-forwarded-proto", FieldId::x_forwarded_proto},
+    Known{"proxy-authenticate", FieldId::proxy_authenticate},
+    Known{"x-forwarded-prefix", FieldId::x_forwarded_prefix},
+    Known{"proxy-authorization", FieldId::proxy_authorization},
+    Known{"sec-websocket-accept", FieldId::sec_websocket_accept},
+};
+
+constexpr std::size_t longest = known.back().name.size();
+
+static_assert(std::is_sorted(known.begin(), known.end(), [](const Known& left, const Known& right) {
+  return left.name.size() < right.name.size();
+}));
+
+// first_of_length[n] is where the names of n bytes begin, first_of_length[n + 1] where they end.
+constexpr auto first_of_length = [] {
+  std::array<std::uint8_t, longest + 2> first{};
+  for (std::size_t length = 0; length < first.size(); ++length) {
+    std::uint8_t index = 0;
+    while (index < known.size() && known[index].name.size() < length) ++index;
+    first[length] = index;
+  }
+  return first;
+}();
+
+constexpr std::string_view forwarded_prefix = "x-forwarded-";
+
+}  // namespace
+
+FieldId identify(std::string_view name) noexcept {
+  if (name.empty()) return FieldId::other;
+  const char initial = lower(name.front());
+  if (name.size() <= longest) {
+    for (std::size_t i = first_of_length[name.size()]; i != first_of_length[name.size() + 1]; ++i)
+      if (known[i].name.front() == initial && equal_folded(name, known[i].name)) return known[i].id;
+  }
+  if (initial == 'x' && starts_with_folded(name, forwarded_prefix)) return FieldId::x_forwarded_other;
+  return FieldId::other;
+}
+
+bool removable(FieldId id, std::string_view name) noexcept {
+  switch (id) {
+    case FieldId::authorization:
+    case FieldId::content_length:
+    case FieldId::content_type:
+    case FieldId::cookie:
+    case FieldId::expect:
+    case FieldId::forwarded:
+    case FieldId::host:
+    case FieldId::sec_websocket_accept:
+    case FieldId::sec_websocket_key:
+    case FieldId::transfer_encoding:
+    case FieldId::x_forwarded_for:
+    case FieldId::x_forwarded_host:
+    case FieldId::x_forwarded_other:
+    case FieldId::x_forwarded_prefix:
+    case FieldId::x_forwarded_proto:
+    case FieldId::x_real_ip:
+    case FieldId::x_request_id:
+      return false;
+    case FieldId::other:
+      return !equal_folded(name, "content-encoding") && !equal_folded(name, "x-api-key") &&
+             !equal_folded(name, "x-goog-api-key") && !starts_with_folded(name, "sec-websocket-");
+    default:
+      return true;
+  }
+}
+
+}  // namespace portico::proxy::h1

@@ -1,0 +1,136 @@
+#pragma once
+// The classes of bytes that HTTP/1.x grammar is made of, and the few ways of looking for them.
+//
+// owns:    nothing
+// threads: any; pure functions
+// bytes:   read, never kept
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace portico::proxy::h1 {
+
+/// What a byte may be part of; a byte's classes are or-ed together.
+enum class Octet : std::uint8_t {
+  token = 1,      ///< tchar, RFC 9110 section 5.6.2
+  target = 2,     ///< 0x21-0x7e and 0x80-0xff: anything but a space or a control byte
+  text = 4,       ///< HTAB, 0x20-0x7e and 0x80-0xff: what field values and reasons are made of
+  host = 8,       ///< letters, digits, `-._~`: what a registered name or an IPv4 address is written with
+  hex_colon = 16  ///< hexadecimal digits, `:` and `.`: what an IPv6 address is written with
+};
+
+namespace detail {
+
+constexpr bool is_one_of(unsigned char byte, std::string_view set) noexcept {
+  return byte != 0 && set.find(static_cast<char>(byte)) != std::string_view::npos;
+}
+
+constexpr std::array<std::uint8_t, 256> classify() noexcept {
+  std::array<std::uint8_t, 256> classes{};
+  for (unsigned value = 0; value < classes.size(); ++value) {
+    const auto byte = static_cast<unsigned char>(value);
+    const auto letter = static_cast<unsigned char>(byte | 0x20U);
+    const bool alpha = letter >= 'a' && letter <= 'z' && byte < 0x80;
+    const bool digit = byte >= '0' && byte <= '9';
+    unsigned in = 0;
+    if (alpha || digit || is_one_of(byte, "!#$%&'*+-.^_`|~")) in |= static_cast<unsigned>(Octet::token);
+    if (byte > 0x20 && byte != 0x7f) in |= static_cast<unsigned>(Octet::target);
+    if ((byte >= 0x20 && byte != 0x7f) || byte == '\t') in |= static_cast<unsigned>(Octet::text);
+    if (alpha || digit || is_one_of(byte, "-._~")) in |= static_cast<unsigned>(Octet::host);
+    if (digit || (alpha && letter <= 'f') || is_one_of(byte, ":."))
+      in |= static_cast<unsigned>(Octet::hex_colon);
+    classes[value] = static_cast<std::uint8_t>(in);
+  }
+  return classes;
+}
+
+inline constexpr std::array<std::uint8_t, 256> classes = classify();
+
+}  // namespace detail
+
+/// True when `byte` is in the class.
+constexpr bool is(Octet octet, char byte) noexcept {
+  return (detail::classes[static_cast<unsigned char>(byte)] & static_cast<unsigned>(octet)) != 0;
+}
+
+constexpr bool is_digit(char byte) noexcept { return byte >= '0' && byte <= '9'; }
+
+/// The white space that may surround values and list elements: OWS and BWS of RFC 9110 section 5.6.3.
+constexpr bool is_blank(char byte) noexcept { return byte == ' ' || byte == '\t'; }
+
+/// The first byte of [at, end) that is not in the class, or `end`.
+inline const char* skip(Octet octet, const char* at, const char* end) noexcept {
+  while (at != end && is(octet, *at)) ++at;
+  return at;
+}
+
+/// True when every byte of `bytes` is in the class and there is at least one.
+constexpr bool all(Octet octet, std::string_view bytes) noexcept {
+  for (const char byte : bytes)
+    if (!is(octet, byte)) return false;
+  return !bytes.empty();
+}
+
+/// The first byte of [at, end) that is not Octet::text (so a CR or LF stops it), or `end`.
+inline const char* find_control(const char* at, const char* end) noexcept {
+  // Most bytes of a head are plain text: sixteen are cleared at a time. Written with the compilers' vector
+  // type rather than one processor's intrinsics.
+  using Block = unsigned char __attribute__((vector_size(16)));
+  constexpr Block space = Block{} + static_cast<unsigned char>(0x20);
+  constexpr Block tab = Block{} + static_cast<unsigned char>('\t');
+  constexpr Block del = Block{} + static_cast<unsigned char>(0x7f);
+  while (end - at >= static_cast<std::ptrdiff_t>(sizeof(Block))) {
+    Block block;
+    std::memcpy(&block, at, sizeof block);
+    const auto hits = ((block < space) & (block != tab)) | (block == del);
+    std::uint64_t halves[2];
+    std::memcpy(halves, &hits, sizeof halves);
+    if ((halves[0] | halves[1]) != 0) break;
+    at += sizeof(Block);
+  }
+  return skip(Octet::text, at, end);
+}
+
+/// `bytes` without the blanks around it.
+constexpr std::string_view trim(std::string_view bytes) noexcept {
+  while (!bytes.empty() && is_blank(bytes.front())) bytes.remove_prefix(1);
+  while (!bytes.empty() && is_blank(bytes.back())) bytes.remove_suffix(1);
+  return bytes;
+}
+
+/// ASCII letters to lower case, every other byte as it is.
+constexpr char lower(char byte) noexcept {
+  return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte;
+}
+
+/// True when the two are equal but for the case of ASCII letters.
+constexpr bool equal_folded(std::string_view left, std::string_view right) noexcept {
+  if (left.size() != right.size()) return false;
+  for (std::size_t i = 0; i < left.size(); ++i)
+    if (lower(left[i]) != lower(right[i])) return false;
+  return true;
+}
+
+/// True when `bytes` begins with `prefix`, but for the case of ASCII letters.
+constexpr bool starts_with_folded(std::string_view bytes, std::string_view prefix) noexcept {
+  return bytes.size() >= prefix.size() && equal_folded(bytes.substr(0, prefix.size()), prefix);
+}
+
+/// Hands `each` the elements of a comma-separated list (RFC 9110 section 5.6.1) in order, without the blanks
+/// around them; empty elements are left out. `each` returns false to stop; so does this then.
+template <class Each>
+constexpr bool for_each_element(std::string_view list, Each each) {
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    const std::string_view element = trim(list.substr(0, comma));
+    if (!element.empty() && !each(element)) return false;
+    if (comma == std::string_view::npos) break;
+    list.remove_prefix(comma + 1);
+  }
+  return true;
+}
+
+}  // namespace portico::proxy::h1
