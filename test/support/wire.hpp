@@ -1,0 +1,99 @@
+#pragma once
+// One end of a stream socket with blocking calls that all have deadlines.
+//
+// owns:    its descriptor and the bytes received but not yet taken
+// threads: one at a time, except stop(), which any thread may call through the shared stop descriptor
+// errors:  WireError when the peer closes, resets or stays silent where the caller asked for bytes
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "test/support/address.hpp"
+#include "test/support/deadline.hpp"
+
+namespace portico::test {
+
+/// What became of a wait for the peer.
+enum class Outcome : std::uint8_t {
+  data,     ///< bytes arrived
+  fin,      ///< the peer ended its side in order
+  rst,      ///< the peer cut the connection
+  timeout,  ///< nothing until the deadline
+  stopped,  ///< the owner is going down
+};
+const char* name_of(Outcome outcome);
+
+/// A wait that did not give what was asked for.
+class WireError : public std::runtime_error {
+ public:
+  WireError(Outcome outcome, const std::string& what)
+      : std::runtime_error(what + ": " + name_of(outcome)), outcome_(outcome) {}
+  [[nodiscard]] Outcome outcome() const { return outcome_; }
+
+ private:
+  Outcome outcome_;
+};
+
+class Wire {
+ public:
+  using Listener = std::function<void(std::string_view)>;
+
+  Wire() = default;
+  /// Takes a connected stream socket. A wait ends as `stopped` once `stop_fd` (borrowed, or -1) is readable.
+  explicit Wire(Fd fd, int stop_fd = -1, Listener on_received = {});
+
+  /// Sends all of it, or throws.
+  void send(std::string_view bytes, Deadline deadline = patience());
+  /// Sends what the kernel takes until the peer stops reading for `idle`; returns the bytes taken.
+  std::size_t send_until_stuck(std::string_view bytes, milliseconds idle);
+  /// In pieces of `every` bytes, each its own segment, with a short pause so that they arrive apart.
+  void send_split(std::string_view bytes, std::size_t every, Deadline deadline = patience());
+
+  /// Waits for bytes and adds them to buffered(). At most `limit` bytes at once.
+  Outcome fill(Deadline deadline = patience(), std::size_t limit = 256 * 1024);
+  /// Received and not yet taken.
+  [[nodiscard]] std::string_view buffered() const { return std::string_view(buffer_).substr(taken_); }
+  /// Removes the first `n` buffered bytes.
+  void drop(std::size_t n);
+  std::string take(std::size_t n);
+  std::string take_all() { return take(buffered().size()); }
+
+  /// Exactly `n` bytes, or throws.
+  std::string read_exact(std::size_t n, Deadline deadline = patience());
+  /// Everything up to and including `text`, or throws.
+  std::string read_until(std::string_view text, Deadline deadline = patience());
+  /// Everything until the peer's FIN; throws on a reset.
+  std::string read_until_eof(Deadline deadline = patience());
+  /// Reads and buffers until the connection ends; says how.
+  Outcome wait_closed(Deadline deadline = patience());
+  /// True when the peer sends nothing and keeps the connection for `time`.
+  bool stays_silent(milliseconds time);
+
+  void half_close();
+  void close() { fd_.close(); }
+  /// Closes with a RST.
+  void reset();
+  /// Sizes of the kernel's buffers in bytes, for back-pressure tests.
+  void set_receive_buffer(int bytes);
+  void set_send_buffer(int bytes);
+
+  [[nodiscard]] bool open() const { return static_cast<bool>(fd_); }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] std::uint64_t total_received() const { return total_received_; }
+
+ private:
+  Outcome wait(short events, Deadline deadline) const;
+
+  Fd fd_;
+  int stop_fd_ = -1;
+  Listener on_received_;
+  std::string buffer_;
+  std::size_t taken_ = 0;
+  std::uint64_t total_received_ = 0;
+};
+
+}  // namespace portico::test
