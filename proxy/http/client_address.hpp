@@ -52,15 +52,21 @@ class ForwardedChain {
   void assign(const Peer& peer) noexcept;
   /// From a trusted peer: walks the lines of `header` (all of them, in order) from the right past trusted
   /// addresses. Stops before an item that is no address; at most 32 hops are looked at and at most 16 handed
-  /// on. Items with a port or brackets are understood and written plainly.
+  /// on. Items with a port or brackets are understood and written plainly. Where the walk ends at an item
+  /// that is no address, the last address before it counts, or the peer: so a proxy that writes `unknown`
+  /// lends its own address to its clients. With ClientAddressHeader::x_real_ip only X-Real-IP is believed,
+  /// and only when it stands once. A peer that is not trusted is handled as by the other overload.
   void assign(const Peer& peer, const h1::HeadFields& fields, conf::ClientAddressHeader header,
               const TrustedProxies& trusted) noexcept;
 
  private:
-  conf::IpAddress address_;
-  std::size_t client_length_ = 0;
-  std::size_t length_ = 0;
-  char text_[17 * 48];
+  void append(const conf::IpAddress& address) noexcept;
+
+  conf::IpAddress address_ = conf::IpAddress::v4(0);
+  std::size_t client_length_ = 7;
+  std::size_t length_ = 7;
+  // Never empty: a backend that is told nothing takes Portico's own, local address for the client's.
+  char text_[17 * 48] = "0.0.0.0";
 };
 
 }  // namespace portico::proxy::http
