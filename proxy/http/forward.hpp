@@ -22,19 +22,21 @@ inline constexpr std::size_t max_added_bytes = 4096;
 
 /// What the backend is told besides the client's own lines.
 struct UpstreamHeadFacts {
-  std::string_view client;  ///< plain address, X-Real-IP
-  std::string_view chain;   ///< X-Forwarded-For
-  std::string_view proto;   ///< `http` or `https`
-  std::string_view host;    ///< X-Forwarded-Host; empty: the line is left out
-  std::string_view request_id;
-  std::string_view via;                 ///< pseudonym, or empty
+  std::string_view client = "0.0.0.0";  ///< plain address, X-Real-IP and Forwarded; never empty
+  std::string_view chain = "0.0.0.0";   ///< X-Forwarded-For; never empty
+  std::string_view proto = "http";      ///< `http` or `https`
+  /// X-Forwarded-Host and Forwarded, checked to hold no quote; left out when empty or above 1024 bytes.
+  std::string_view host;
+  std::string_view request_id;          ///< X-Request-Id, at most 128 bytes
+  std::string_view via;                 ///< pseudonym of at most 255 bytes, or empty: no Via
   std::string_view upstream_authority;  ///< Host for an HTTP/1.0 request that has none
 };
 
 /// Writes the request head for the backend, always HTTP/1.1 on a persistent connection. Removes hop-by-hop
-/// fields and what Connection lists (parse_request has refused lists that are an attack), X-Forwarded-*,
-/// X-Real-IP, Forwarded, X-Request-Id; keeps Upgrade and Connection: upgrade only for head.websocket, TE only
-/// as `trailers`. The request target goes on as received.
+/// fields, what Connection lists (its first 32 names, and none that h1::removable() protects), X-Forwarded-*,
+/// X-Real-IP, Forwarded and X-Request-Id. Keeps Upgrade and Connection: upgrade only for head.websocket, TE
+/// only as `trailers` and not beside an upgrade, Expect only from HTTP/1.1. The request target goes on as
+/// received.
 std::size_t write_upstream_head(const h1::RequestHead& head, const UpstreamHeadFacts& facts,
                                 std::span<char> out) noexcept;
 
@@ -50,12 +52,15 @@ struct ClientHeadFacts {
 };
 
 /// Writes the response head for the client (final, 1xx or 101). The status line says HTTP/1.1. A backend's
-/// own X-Request-Id that differs from ours goes on as X-Upstream-Request-Id.
+/// own X-Request-Id that differs from ours goes on as X-Upstream-Request-Id (the first, if there are more).
+/// A 1xx but 101 only loses its hop-by-hop fields: nothing is added to it. A 101 says Connection: upgrade.
 std::size_t write_client_head(const h1::ResponseHead& head, const ClientHeadFacts& facts,
                               std::span<char> out) noexcept;
 
-/// True when a client's X-Request-Id may be kept: one field, 1 to 128 bytes, visible ASCII.
+/// True when an X-Request-Id may be kept: 1 to 128 bytes, visible ASCII.
 bool sane_request_id(std::string_view value) noexcept;
+/// The client's X-Request-Id where it stands once and is sane; otherwise empty, and one must be made.
+std::string_view kept_request_id(const h1::HeadFields& fields) noexcept;
 
 /// X-Forwarded-Proto and X-Forwarded-Host as a trusted peer gave them, where they are well-formed and stand
 /// once; otherwise `fallback`.
