@@ -6,6 +6,7 @@
 // threads: any; pure functions
 // This is off the hot path: it may allocate.
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -39,7 +40,9 @@ enum class AnswerCode : std::uint8_t {
   version_not_supported,             ///< 505
   internal_error,                    ///< 500
 };
+inline constexpr std::size_t answer_count = 15;
 
+/// What an answer says.
 struct AnswerWords {
   AnswerCode answer;
   int status;
@@ -49,22 +52,25 @@ struct AnswerWords {
 /// The row of the table for `code`.
 const AnswerWords& words_of(AnswerCode code) noexcept;
 
+/// What the moment adds to an answer.
 struct AnswerFacts {
   AnswerShape shape = AnswerShape::json;
-  std::string_view sentence;  ///< instead of the table's, when not empty
-  std::string_view request_id;
-  bool head_request = false;  ///< Content-Length but no body
-  bool close = false;         ///< say Connection: close
-  std::uint8_t client_minor = 1;
+  std::string_view sentence;      ///< instead of the table's, when not empty
+  std::string_view request_id;    ///< sane, or empty when the head was never read: the line is left out
+  std::string_view date;          ///< IMF-fixdate (RFC 9110 section 5.6.7); empty: no Date
+  bool head_request = false;      ///< Content-Length but no body
+  bool close = false;             ///< say Connection: close
+  std::uint8_t client_minor = 1;  ///< the client's HTTP/1.x; 1.0 is told Connection: keep-alive
 };
 
 /// The whole response, head and body. 503 and 429 carry Retry-After, 405 carries Allow.
 std::string format_answer(AnswerCode code, const AnswerFacts& facts);
 
-/// A redirect with a relative or configured Location and a short body.
+/// A redirect with a relative or configured Location (no control bytes in it) and a short body.
 std::string format_redirect(int status, std::string_view location, const AnswerFacts& facts);
 
-/// A fixed answer of the route table, or 204 without a body for OPTIONS *.
+/// A fixed answer of the route table, or 204 without a body for OPTIONS *. `content_type` holds no control
+/// bytes; empty: the line is left out. 204 and 304 never have a body.
 std::string format_fixed(int status, std::string_view content_type, std::string_view body,
                          const AnswerFacts& facts);
 
