@@ -197,9 +197,8 @@ bool Network::contains(const IpAddress& address) const noexcept {
 std::string Network::text() const {
   if (unix_) return std::string(unix_prefix);
   if (prefix_bits_ == 128) return base_.text();
-  // A prefix that reaches into the mapped range is not an IPv4 network, whatever its base looks like.
-  const bool v4_form = base_.is_v4() && prefix_bits_ >= 96;
-  return base_.text() + "/" + std::to_string(prefix_bits_ - (v4_form ? 96 : 0));
+  // A mapped base has bits up to the 96th, so its prefix is at least that long.
+  return base_.text() + "/" + std::to_string(prefix_bits_ - (base_.is_v4() ? 96 : 0));
 }
 
 std::optional<ListenAddress> ListenAddress::parse(std::string_view text) {

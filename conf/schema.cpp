@@ -1,0 +1,247 @@
+#include "conf/schema.hpp"
+
+#include <array>
+
+#include "conf/text_rules.hpp"
+
+namespace portico::conf {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kib = 1024;
+constexpr std::uint64_t mib = 1024 * kib;
+constexpr std::uint64_t tib = mib * mib;
+
+constexpr std::array<std::string_view, 4> log_levels{"debug", "info", "warn", "error"};
+constexpr std::array<std::string_view, 2> client_address_headers{"x-forwarded-for", "x-real-ip"};
+constexpr std::array<std::uint64_t, 5> redirect_statuses{301, 302, 303, 307, 308};
+
+template <class T>
+Value to_value(const T& member) {
+  if constexpr (std::is_integral_v<T> || std::is_enum_v<T>)
+    return static_cast<std::uint64_t>(member);
+  else
+    return member;
+}
+
+template <class T>
+void from_value(T& member, Value&& value) {
+  if constexpr (std::is_integral_v<T> || std::is_enum_v<T>)
+    member = static_cast<T>(std::get<std::uint64_t>(value));
+  else
+    member = std::get<T>(std::move(value));
+}
+
+/// A field that is one member of its owner.
+template <auto Member, class Owner>
+constexpr Field<Owner> field(std::string_view name, const FieldType& type, std::string_view help,
+                             Effect effect) {
+  return {name,
+          type,
+          help,
+          effect,
+          [](const Owner& owner) -> std::optional<Value> { return to_value(owner.*Member); },
+          [](Owner& owner, Value&& value) { from_value(owner.*Member, std::move(value)); }};
+}
+
+/// A field that is a member of a group in Settings.
+template <auto Group, auto Member>
+constexpr Field<Settings> grouped(std::string_view name, const FieldType& type, std::string_view help,
+                                  Effect effect) {
+  return {name,
+          type,
+          help,
+          effect,
+          [](const Settings& owner) -> std::optional<Value> { return to_value((owner.*Group).*Member); },
+          [](Settings& owner, Value&& value) { from_value((owner.*Group).*Member, std::move(value)); }};
+}
+
+template <auto Member>
+constexpr Field<Settings> limit(std::string_view name, const FieldType& type, std::string_view help) {
+  return grouped<&Settings::limits, Member>(name, type, help, Effect::reload);
+}
+
+template <auto Member>
+constexpr Field<Settings> timeout(std::string_view name, std::string_view help) {
+  return grouped<&Settings::timeouts, Member>(name, DurationType{}, help, Effect::reload);
+}
+
+constexpr std::array settings_table{
+    field<&Settings::listen, Settings>(
+        "listen", ListType<ListenAddress>{1, max_listeners},
+        "Where clients connect: host:port, [v6]:port, :port (IPv6 and IPv4) or "
+        "unix:/path.",
+        Effect::restart),
+    field<&Settings::workers, Settings>("workers", IntegerType{0, 256, {}},
+                                        "Worker threads; 0 takes one for each processor.", Effect::restart),
+    field<&Settings::log_level, Settings>("log_level", ChoiceType{log_levels},
+                                          "The least important lines that the program log shows.",
+                                          Effect::reload),
+    field<&Settings::trusted_proxies, Settings>(
+        "trusted_proxies", ListType<Network>{0, 256},
+        "Peers whose word on the client's address is believed; unix: stands for every peer on a unix socket.",
+        Effect::reload),
+    field<&Settings::client_address_header, Settings>(
+        "client_address_header", ChoiceType{client_address_headers},
+        "The header in which a trusted proxy tells the client's address.", Effect::reload),
+    field<&Settings::via, Settings>("via", TextType{token_objection, 64},
+                                    "Name of this proxy in the Via header; empty leaves the header out.",
+                                    Effect::reload),
+    grouped<&Settings::admin, &AdminSettings::listen>(
+        "admin.listen", AddressType{}, "Where the management endpoint listens.", Effect::restart),
+    grouped<&Settings::admin, &AdminSettings::token>(
+        "admin.token", TextType{secret_objection, 256, true},
+        "Bearer token that the management endpoint demands; it must be set where others can reach it.",
+        Effect::restart),
+    limit<&Limits::request_head>("limits.request_head", SizeType{kib, mib},
+                                 "Request line and header fields together; more is answered with 431."),
+    limit<&Limits::request_fields>("limits.request_fields", IntegerType{8, 1000, {}},
+                                   "Header fields of a request; more is answered with 431."),
+    limit<&Limits::request_target>("limits.request_target", SizeType{64, mib},
+                                   "Path and query of a request; more is answered with 414."),
+    limit<&Limits::request_body>(
+        "limits.request_body", SizeType{1, tib},
+        "Body of a request, unless its route says otherwise; more is answered with 413."),
+    limit<&Limits::response_head>("limits.response_head", SizeType{kib, mib},
+                                  "Status line and header fields of a response; more is answered with 502."),
+    limit<&Limits::connections>("limits.connections", IntegerType{1, 1'000'000, {}},
+                                "Client connections in all; one more is answered with 503 and closed."),
+    limit<&Limits::connections_per_client>(
+        "limits.connections_per_client", IntegerType{1, 1'000'000, {}},
+        "Connections of one client address; one more is answered with 429 and closed."),
+    timeout<&Timeouts::request_head>("timeouts.request_head",
+                                     "From the first byte of a request to the end of its head; then 408."),
+    timeout<&Timeouts::keep_alive>("timeouts.keep_alive",
+                                   "How long a client's connection may idle between requests."),
+    timeout<&Timeouts::request_body>("timeouts.request_body",
+                                     "The longest gap between two pieces of a request's body; then 408."),
+    timeout<&Timeouts::connect>("timeouts.connect", "To connect to a backend; then 504."),
+    timeout<&Timeouts::response_head>("timeouts.response_head",
+                                      "For a backend to begin its answer (models think long); then 504."),
+    timeout<&Timeouts::response_body>(
+        "timeouts.response_body",
+        "The longest gap between two pieces of a response's body; then the client's stream is cut."),
+    timeout<&Timeouts::websocket_idle>("timeouts.websocket_idle",
+                                       "How long a WebSocket may be silent in both directions."),
+    timeout<&Timeouts::client_write>(
+        "timeouts.client_write", "How long a client may take no byte of its response; then it is cut off."),
+    timeout<&Timeouts::drain>("timeouts.drain",
+                              "How long running exchanges may take to finish after a signal to stop."),
+};
+
+constexpr std::array upstream_table{
+    field<&UpstreamSettings::endpoints, UpstreamSettings>(
+        "endpoints", ListType<Url>{1, max_endpoints},
+        "Servers that are alike: http://host:port or unix:/path.", Effect::reload),
+    field<&UpstreamSettings::keep_alive_connections, UpstreamSettings>(
+        "keep_alive_connections", IntegerType{0, 65'536, {}},
+        "Idle connections kept for the next request, for each worker and endpoint.", Effect::reload),
+    field<&UpstreamSettings::keep_alive_timeout, UpstreamSettings>(
+        "keep_alive_timeout", DurationType{}, "How long an idle connection is kept.", Effect::reload),
+    field<&UpstreamSettings::resolve_interval, UpstreamSettings>(
+        "resolve_interval", DurationType{}, "How often a host name is looked up again.", Effect::reload),
+};
+
+using Match = RouteSettings::Match;
+using Action = RouteSettings::Action;
+
+constexpr TextType route_path{route_path_objection, 1024};
+
+/// `exact` or `prefix`: the key says how the path matches.
+template <Match match>
+constexpr Field<RouteSettings> path_field(std::string_view name, std::string_view help) {
+  return {name,
+          route_path,
+          help,
+          Effect::reload,
+          [](const RouteSettings& route) -> std::optional<Value> {
+            if (route.match != match) return std::nullopt;
+            return route.path;
+          },
+          [](RouteSettings& route, Value&& value) {
+            route.match = match;
+            from_value(route.path, std::move(value));
+          }};
+}
+
+/// A field that only one action has, and that therefore says which action it is.
+template <Action action, auto Member>
+constexpr Field<RouteSettings> action_field(std::string_view name, const FieldType& type,
+                                            std::string_view help) {
+  return {name,
+          type,
+          help,
+          Effect::reload,
+          [](const RouteSettings& route) -> std::optional<Value> {
+            if (route.action != action) return std::nullopt;
+            return to_value(route.*Member);
+          },
+          [](RouteSettings& route, Value&& value) {
+            route.action = action;
+            from_value(route.*Member, std::move(value));
+          }};
+}
+
+constexpr std::array route_table{
+    path_field<Match::exact>("exact", "The rule owns this path; it beats every prefix."),
+    path_field<Match::prefix>(
+        "prefix", "The rule owns every path that begins so; a longer prefix beats a shorter one."),
+    action_field<Action::upstream, &RouteSettings::upstream>("upstream", TextType{name_objection, 64},
+                                                             "Forward to this member of upstreams."),
+    action_field<Action::redirect, &RouteSettings::location>("redirect", TextType{location_objection, 2048},
+                                                             "Answer with a redirect to this path or URL."),
+    action_field<Action::redirect, &RouteSettings::status>("status", IntegerType{301, 308, redirect_statuses},
+                                                           "Status of the redirect, 302 unless set."),
+    action_field<Action::respond, &RouteSettings::status>("respond.status", IntegerType{200, 599, {}},
+                                                          "Status of a fixed answer, 200 unless set."),
+    action_field<Action::respond, &RouteSettings::body>("respond.body", TextType{no_objection, 64 * kib},
+                                                        "Body of a fixed answer, empty unless set."),
+    action_field<Action::respond, &RouteSettings::content_type>(
+        "respond.content_type", TextType{field_value_objection, 256},
+        "Content-Type of a fixed answer, text/plain; charset=utf-8 unless set."),
+    Field<RouteSettings>{
+        "request_body", SizeType{1, tib}, "Instead of limits.request_body for this route.", Effect::reload,
+        [](const RouteSettings& route) -> std::optional<Value> {
+          if (!route.request_body) return std::nullopt;
+          return *route.request_body;
+        },
+        [](RouteSettings& route, Value&& value) { route.request_body = std::get<std::uint64_t>(value); }},
+};
+
+constexpr std::array<Section, 3> group_table{{
+    {"admin", "The management endpoint: metrics, health and status."},
+    {"limits",
+     "What a client or a backend may send. Sizes are bytes, or a number with KiB, MiB, GiB or TiB."},
+    {"timeouts", "How long each wait may take: a number with ms, s, m, h or d."},
+}};
+
+constexpr std::array<Section, 2> collection_table{{
+    {upstreams_key,
+     "The backends by name. While the default routes are in use, cpa and cpamp exist even if not named "
+     "here."},
+    {routes_key,
+     "Who owns which path; these replace the default routes as a whole. Each has exact or prefix, and one of "
+     "upstream, redirect and respond. What no rule matches goes to the first upstream."},
+}};
+
+constexpr std::array<Shortcut, 7> shortcut_table{{
+    {"--listen", "ADDR", "PORTICO_LISTEN", "listen", "listen here instead of 0.0.0.0:8080 (repeatable)"},
+    {"--cpa", "URL", "PORTICO_CPA", "upstreams.cpa.endpoints", "an endpoint of CPA (repeatable)"},
+    {"--cpamp", "URL", "PORTICO_CPAMP", "upstreams.cpamp.endpoints", "an endpoint of CPAMP (repeatable)"},
+    {"--admin", "ADDR", "PORTICO_ADMIN", "admin.listen", "where the management endpoint listens"},
+    {"--workers", "N", "PORTICO_WORKERS", "workers", "worker threads; 0: one for each processor"},
+    {"--log-level", "L", "PORTICO_LOG_LEVEL", "log_level", "debug, info, warn or error"},
+    {"", "", "PORTICO_ADMIN_TOKEN", "admin.token", "token of the management endpoint"},
+}};
+
+}  // namespace
+
+std::span<const Field<Settings>> settings_fields() { return settings_table; }
+std::span<const Field<UpstreamSettings>> upstream_fields() { return upstream_table; }
+std::span<const Field<RouteSettings>> route_fields() { return route_table; }
+std::span<const Section> groups() { return group_table; }
+std::span<const Section> collections() { return collection_table; }
+std::span<const Shortcut> shortcuts() { return shortcut_table; }
+
+}  // namespace portico::conf
