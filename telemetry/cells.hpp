@@ -37,6 +37,9 @@ class Counter {
 /// Goes up and down. One writer.
 class Gauge {
  public:
+  Gauge() = default;
+  explicit Gauge(std::int64_t initial) noexcept : value_(initial) {}
+  void set(std::int64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
   void add(std::int64_t n = 1) noexcept {
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
@@ -50,6 +53,7 @@ class Gauge {
 /// How an exchange ended.
 enum class Ended : std::uint8_t { complete, client_gone, backend_broke_off, timeout, refused };
 inline constexpr std::size_t ended_count = 5;
+/// The word of the specification, such as `client_gone`; a literal, valid for ever.
 std::string_view name_of(Ended ended) noexcept;
 
 /// Which API a request speaks; the path decides.
@@ -69,6 +73,7 @@ enum class Dialect : std::uint8_t {
   other,
 };
 inline constexpr std::size_t dialect_count = 13;
+/// The word of the specification, such as `openai-chat`; a literal, valid for ever.
 std::string_view name_of(Dialect dialect) noexcept;
 /// The dialect of a path reading (query cut off). Pure; no allocation.
 Dialect dialect_of(std::string_view path) noexcept;
@@ -113,6 +118,7 @@ struct EndpointCells {
   Counter retries;  ///< replays on a fresh connection
   Histogram connect_time;
   CodeCounters codes;  ///< final status of each response
+  Gauge up{1};         ///< 0 after a connect attempt or an exchange failed, 1 again once one succeeded
 };
 
 struct ListenerCells {
