@@ -1,0 +1,326 @@
+#include "telemetry/metrics.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+#include "telemetry/totals.hpp"
+
+namespace portico::telemetry {
+namespace {
+
+std::uint64_t flag(bool set) noexcept { return set ? 1 : 0; }
+
+template <class Read>
+std::uint64_t sum_over_workers(const Registry& registry, Read read) {
+  std::uint64_t sum = 0;
+  for (std::size_t w = 0; w < registry.workers(); ++w) sum += read(registry.worker(w));
+  return sum;
+}
+
+template <Counter WorkerCells::*Cell>
+void read_worker_counter(const MetricsInput& in, MetricsWriter& out) {
+  out.sample({},
+             sum_over_workers(in.registry, [](const WorkerCells& cells) { return (cells.*Cell).value(); }));
+}
+
+// Calls `emit(code text, count)` for each status code that some worker has counted.
+template <class Emit>
+void each_code(const std::vector<const CodeCounters*>& blocks, Emit emit) {
+  if (blocks.empty()) return;
+  for (int code = 100; code < 600; ++code) {
+    std::uint64_t count = 0;
+    for (const CodeCounters* block : blocks) count += block->value(code);
+    if (count != 0) emit(fmt::format("{}", code), count);
+  }
+}
+
+void read_requests(const MetricsInput& in, MetricsWriter& out) {
+  const std::vector<std::string> routes = in.registry.routes();
+  std::vector<const CodeCounters*> blocks;
+  for (std::size_t r = 0; r < routes.size(); ++r) {
+    for (std::size_t d = 0; d < dialect_count; ++d) {
+      const auto dialect = static_cast<Dialect>(d);
+      blocks.clear();
+      for (std::size_t w = 0; w < in.registry.workers(); ++w) {
+        const auto* block = in.registry.worker(w).requests_block(static_cast<RouteLabel>(r), dialect);
+        if (block != nullptr) blocks.push_back(block);
+      }
+      each_code(blocks, [&](std::string_view code, std::uint64_t count) {
+        out.sample({routes[r], name_of(dialect), code}, count);
+      });
+    }
+  }
+}
+
+void read_ended(const MetricsInput& in, MetricsWriter& out) {
+  for (std::size_t i = 0; i < ended_count; ++i) {
+    const auto count =
+        sum_over_workers(in.registry, [i](const WorkerCells& cells) { return cells.ended[i].value(); });
+    out.sample({name_of(static_cast<Ended>(i))}, count);
+  }
+}
+
+void read_body_bytes(const MetricsInput& in, MetricsWriter& out) {
+  out.sample({"request"}, sum_over_workers(in.registry, [](const WorkerCells& cells) {
+               return cells.request_body_bytes.value();
+             }));
+  out.sample({"response"}, sum_over_workers(in.registry, [](const WorkerCells& cells) {
+               return cells.response_body_bytes.value();
+             }));
+}
+
+template <auto ListenerTotals::*Number>
+void read_listener(const MetricsInput& in, MetricsWriter& out) {
+  const std::vector<std::string> listeners = in.registry.listeners();
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    out.sample({listeners[i]}, totals_of(in.registry, static_cast<ListenerLabel>(i)).*Number);
+  }
+}
+
+template <class Emit>
+void each_endpoint(const MetricsInput& in, Emit emit) {
+  const std::vector<EndpointName> endpoints = in.registry.endpoints();
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    emit(endpoints[i], totals_of(in.registry, static_cast<EndpointLabel>(i)));
+  }
+}
+
+template <std::uint64_t EndpointTotals::*Number>
+void read_endpoint_counter(const MetricsInput& in, MetricsWriter& out) {
+  each_endpoint(in, [&](const EndpointName& name, const EndpointTotals& totals) {
+    out.sample({name.upstream, name.endpoint}, totals.*Number);
+  });
+}
+
+void read_upstream_connections(const MetricsInput& in, MetricsWriter& out) {
+  each_endpoint(in, [&](const EndpointName& name, const EndpointTotals& totals) {
+    out.sample({name.upstream, name.endpoint, "active"}, totals.active);
+    out.sample({name.upstream, name.endpoint, "connecting"}, totals.connecting);
+    out.sample({name.upstream, name.endpoint, "idle"}, totals.idle);
+  });
+}
+
+void read_upstream_requests(const MetricsInput& in, MetricsWriter& out) {
+  const std::vector<EndpointName> endpoints = in.registry.endpoints();
+  std::vector<const CodeCounters*> blocks;
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    blocks.clear();
+    for (std::size_t w = 0; w < in.registry.workers(); ++w) {
+      const EndpointCells* cells = in.registry.worker(w).endpoint_block(static_cast<EndpointLabel>(i));
+      if (cells != nullptr) blocks.push_back(&cells->codes);
+    }
+    each_code(blocks, [&](std::string_view code, std::uint64_t count) {
+      out.sample({endpoints[i].upstream, endpoints[i].endpoint, code}, count);
+    });
+  }
+}
+
+void read_connect_seconds(const MetricsInput& in, MetricsWriter& out) {
+  each_endpoint(in, [&](const EndpointName& name, const EndpointTotals& totals) {
+    out.histogram({name.upstream, name.endpoint}, totals.connect_time);
+  });
+}
+
+// Only endpoints of the settings in force: one that a reload removed while it was down would otherwise
+// raise an alarm for ever.
+void read_upstream_up(const MetricsInput& in, MetricsWriter& out) {
+  each_endpoint(in, [&](const EndpointName& name, const EndpointTotals& totals) {
+    for (const EndpointState& current : in.state.endpoints) {
+      if (current.upstream == name.upstream && current.endpoint == name.endpoint) {
+        out.sample({name.upstream, name.endpoint}, flag(totals.up));
+        break;
+      }
+    }
+  });
+}
+
+template <auto ProcessUsage::*Number>
+void read_usage(const MetricsInput& in, MetricsWriter& out) {
+  if (const auto& value = in.usage.*Number) out.sample({}, *value);
+}
+
+using Type = MetricType;
+
+constexpr std::array families{
+    MetricFamily{{"portico_requests",
+                  Type::counter,
+                  "",
+                  "Requests answered, by route, the API that the path speaks, and final status code.",
+                  {"route", "dialect", "code"}},
+                 read_requests},
+    MetricFamily{{"portico_exchanges_ended", Type::counter, "", "Exchanges by how they ended.", {"how"}},
+                 read_ended},
+    MetricFamily{{"portico_body_bytes",
+                  Type::counter,
+                  "bytes",
+                  "Bytes of bodies passed on, without their framing.",
+                  {"direction"}},
+                 read_body_bytes},
+    MetricFamily{{"portico_streams", Type::gauge, "", "Exchanges and tunnels in progress."},
+                 [](const MetricsInput& in, MetricsWriter& out) { out.sample({}, streams_of(in.registry)); }},
+    MetricFamily{{"portico_connections", Type::gauge, "", "Open client connections.", {"listener"}},
+                 read_listener<&ListenerTotals::connections>},
+    MetricFamily{
+        {"portico_connections_accepted", Type::counter, "", "Client connections accepted.", {"listener"}},
+        read_listener<&ListenerTotals::accepted>},
+    MetricFamily{{"portico_connections_refused",
+                  Type::counter,
+                  "",
+                  "Client connections turned away because a limit on connections was reached.",
+                  {"listener"}},
+                 read_listener<&ListenerTotals::refused>},
+    MetricFamily{{"portico_accept_paused", Type::counter, "",
+                  "Times a worker paused accepting because the process ran out of file descriptors."},
+                 read_worker_counter<&WorkerCells::accept_paused>},
+    MetricFamily{{"portico_internal_errors", Type::counter, "",
+                  "Broken assumptions inside Portico that were survived; each is a defect worth reporting."},
+                 read_worker_counter<&WorkerCells::internal_errors>},
+    MetricFamily{{"portico_upstream_up",
+                  Type::gauge,
+                  "",
+                  "1 unless every worker that has used the endpoint saw its last connect attempt or exchange "
+                  "fail; 1 for an endpoint not used yet.",
+                  {"upstream", "endpoint"}},
+                 read_upstream_up},
+    MetricFamily{{"portico_upstream_connections",
+                  Type::gauge,
+                  "",
+                  "Connections to the endpoint: active with an exchange, idle in the pool, or connecting.",
+                  {"upstream", "endpoint", "state"}},
+                 read_upstream_connections},
+    MetricFamily{{"portico_upstream_requests",
+                  Type::counter,
+                  "",
+                  "Responses received from the endpoint, by final status code.",
+                  {"upstream", "endpoint", "code"}},
+                 read_upstream_requests},
+    MetricFamily{{"portico_upstream_connect_seconds",
+                  Type::histogram,
+                  "seconds",
+                  "Time to open a connection to the endpoint.",
+                  {"upstream", "endpoint"}},
+                 read_connect_seconds},
+    MetricFamily{{"portico_upstream_connects",
+                  Type::counter,
+                  "",
+                  "Connections opened to the endpoint.",
+                  {"upstream", "endpoint"}},
+                 read_endpoint_counter<&EndpointTotals::connects>},
+    MetricFamily{{"portico_upstream_connect_failures",
+                  Type::counter,
+                  "",
+                  "Attempts to connect to the endpoint that failed or took too long.",
+                  {"upstream", "endpoint"}},
+                 read_endpoint_counter<&EndpointTotals::connect_failures>},
+    MetricFamily{{"portico_upstream_reused",
+                  Type::counter,
+                  "",
+                  "Exchanges that went over a pooled connection.",
+                  {"upstream", "endpoint"}},
+                 read_endpoint_counter<&EndpointTotals::reused>},
+    MetricFamily{{"portico_upstream_retries",
+                  Type::counter,
+                  "",
+                  "Exchanges repeated on a fresh connection because a pooled one was dead.",
+                  {"upstream", "endpoint"}},
+                 read_endpoint_counter<&EndpointTotals::retries>},
+    MetricFamily{
+        {"portico_config_reload_success", Type::gauge, "",
+         "1 if the last attempt to read the settings succeeded, else 0."},
+        [](const MetricsInput& in, MetricsWriter& out) { out.sample({}, flag(in.state.last_reload_ok)); }},
+    MetricFamily{{"portico_config_reloads", Type::counter, "",
+                  "Attempts to read the settings anew since the process started."},
+                 [](const MetricsInput& in, MetricsWriter& out) { out.sample({}, in.state.reloads); }},
+    MetricFamily{{"portico_workers", Type::gauge, "", "Worker threads."},
+                 [](const MetricsInput& in, MetricsWriter& out) {
+                   out.sample({}, static_cast<std::uint64_t>(in.state.workers));
+                 }},
+    MetricFamily{
+        {"portico_draining", Type::gauge, "", "1 while the process finishes what runs before it ends."},
+        [](const MetricsInput& in, MetricsWriter& out) { out.sample({}, flag(in.state.draining)); }},
+    MetricFamily{
+        {"portico_build", Type::info, "", "The version that runs; always 1.", {"version"}},
+        [](const MetricsInput&, MetricsWriter& out) { out.sample({PORTICO_VERSION}, std::uint64_t{1}); }},
+    MetricFamily{
+        {"process_cpu_seconds", Type::counter, "seconds", "Processor time of the process, user and system."},
+        read_usage<&ProcessUsage::cpu_seconds>},
+    MetricFamily{{"process_resident_memory_bytes", Type::gauge, "bytes", "Resident memory of the process."},
+                 read_usage<&ProcessUsage::resident_bytes>},
+    MetricFamily{{"process_virtual_memory_bytes", Type::gauge, "bytes", "Virtual memory of the process."},
+                 read_usage<&ProcessUsage::virtual_bytes>},
+    MetricFamily{{"process_open_fds", Type::gauge, "", "Open file descriptors."},
+                 read_usage<&ProcessUsage::open_fds>},
+    MetricFamily{{"process_max_fds", Type::gauge, "", "Limit on open file descriptors."},
+                 read_usage<&ProcessUsage::max_fds>},
+    MetricFamily{{"process_start_time_seconds", Type::gauge, "seconds",
+                  "When the process started, in seconds since the epoch."},
+                 read_usage<&ProcessUsage::start_time_seconds>},
+    MetricFamily{{"process_threads", Type::gauge, "", "Threads of the process."},
+                 read_usage<&ProcessUsage::threads>},
+};
+
+std::string joined_labels(const MetricHead& head) {
+  std::string out;
+  for (const std::string_view label : head.labels) {
+    if (label.empty()) break;
+    out += fmt::format("{}`{}`", out.empty() ? "" : ", ", label);
+  }
+  return out;
+}
+
+template <class Names>
+std::string joined_names(std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) {
+    out += fmt::format("{}`{}`", i == 0 ? "" : ", ", name_of(static_cast<Names>(i)));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::span<const MetricFamily> metric_families() noexcept { return families; }
+
+std::string render_metrics(const MetricsInput& input, MetricsFormat format) {
+  MetricsWriter out(format);
+  for (const MetricFamily& family : families) {
+    out.begin(family.head);
+    family.read(input, out);
+  }
+  return out.finish();
+}
+
+std::string render_reference() {
+  std::string out =
+      "# Metrics\n\n"
+      "Generated from the table in `telemetry/metrics.cpp`; a test holds the two equal. Do not edit.\n\n"
+      "`GET /metrics` gives Prometheus text 0.0.4, or OpenMetrics 1.0 where `Accept` prefers "
+      "`application/openmetrics-text`.\nUnits are base units. Counters start at zero with the process.\n\n"
+      "| metric | type | labels | what it tells |\n|---|---|---|---|\n";
+  for (const MetricFamily& family : families) {
+    out += fmt::format("| `{}` | {} | {} | {} |\n", exposed_name(family.head), name_of(family.head.type),
+                       joined_labels(family.head), family.head.help);
+  }
+  out += fmt::format(
+      "\n| label | values |\n|---|---|\n"
+      "| `route` | the rule that owns the request, such as `= /health` or `/v1/`; `other` once {} routes are "
+      "known |\n"
+      "| `dialect` | {} |\n"
+      "| `code` | status code, 100 to 599; codes that have not occurred are left out |\n"
+      "| `how` | {} |\n"
+      "| `direction` | `request`, `response` |\n"
+      "| `listener` | the address listened on; `other` once {} are known |\n"
+      "| `upstream` | name of the backend |\n"
+      "| `endpoint` | URL of one of its endpoints; `other` once {} are known |\n"
+      "| `state` | `active`, `connecting`, `idle` |\n"
+      "| `version` | of the binary |\n",
+      WorkerCells::max_routes - 1, joined_names<Dialect>(dialect_count), joined_names<Ended>(ended_count),
+      WorkerCells::max_listeners - 1, WorkerCells::max_endpoints - 1);
+  return out;
+}
+
+}  // namespace portico::telemetry
