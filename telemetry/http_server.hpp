@@ -1,0 +1,70 @@
+#pragma once
+// A small, strictly bounded HTTP/1.1 server on a thread of its own, for the management endpoint.
+//
+// owns:    its listening socket (and the file of a unix socket), its io_context, its thread
+// threads: constructor, destructor and address() belong to the control thread; the handler runs on the
+//          server's thread, one request at a time
+// bytes:   a request's views are valid for the length of the handler's call
+// bounds:  head 8 KiB, body 1 KiB (read and thrown away), 64 connections, 10 s to send a request, 30 s to
+// take
+//          an answer
+// Not for the data plane: it buffers whole answers and knows neither TLS nor streaming.
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "conf/address.hpp"
+
+namespace portico::telemetry {
+
+struct HttpRequest {
+  std::string_view method;
+  std::string_view target;  ///< as received
+  bool has_host = false;
+  std::string_view host;  ///< value of Host
+  std::string_view authorization;
+  std::string_view accept;
+};
+
+struct HttpReply {
+  int status = 200;
+  std::string_view content_type;                                 ///< a literal
+  std::string body;                                              ///< left out of the answer to HEAD
+  std::vector<std::pair<std::string_view, std::string>> fields;  ///< further header fields
+};
+
+struct HttpBounds {
+  std::size_t connections = 64;  ///< more are answered 503 and closed
+  std::chrono::milliseconds request_time{
+      10'000};  ///< from the end of an answer to the end of the next request
+  std::chrono::milliseconds answer_time{30'000};  ///< for the client to take an answer
+};
+
+/// Every answer carries Date, Cache-Control: no-store and X-Content-Type-Options: nosniff.
+class HttpServer {
+ public:
+  using Handler = std::function<HttpReply(const HttpRequest&)>;
+
+  /// Binds and starts the thread `portico-telem`. Throws std::runtime_error naming the address and the cause.
+  /// A handler that throws is answered for with 500.
+  HttpServer(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds = {});
+  /// Ends the thread; open requests are cut, the file of a unix socket is removed.
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  /// As bound: a port of 0 is resolved.
+  [[nodiscard]] conf::ListenAddress address() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace portico::telemetry

@@ -1,0 +1,112 @@
+#include "telemetry/http_server.hpp"
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+
+#include <catch2/catch.hpp>
+
+#include "test/telemetry/http_client.hpp"
+
+using namespace portico;
+using namespace portico::telemetry;
+using portico::test::Client;
+
+namespace {
+
+HttpServer serve(HttpServer::Handler handler, HttpBounds bounds = {}) {
+  return {conf::ListenAddress::parse("127.0.0.1:0").value(), std::move(handler), bounds};
+}
+
+HttpReply hello(const HttpRequest&) { return {200, "text/plain", "hello", {}}; }
+
+// New descriptors are refused while this lives; open ones go on.
+class NoNewDescriptors {
+ public:
+  NoNewDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit low{3, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &low);
+  }
+  ~NoNewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoNewDescriptors(const NoNewDescriptors&) = delete;
+  NoNewDescriptors& operator=(const NoNewDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+}  // namespace
+
+TEST_CASE("a handler that throws is answered with 500 and harms no other request") {
+  const HttpServer server = serve([](const HttpRequest& request) -> HttpReply {
+    if (request.target == "/throw") throw std::runtime_error("secret detail");
+    return hello(request);
+  });
+  Client client(server.address().text());
+  const auto failed = client.get("/throw");
+  CHECK(failed.status == 500);
+  CHECK(failed.body.find("secret") == std::string::npos);
+  CHECK(client.get("/").body == "hello");
+}
+
+TEST_CASE("a client that sends nothing, or half a request, is closed when its time is over") {
+  const HttpServer server = serve(hello, {.request_time = std::chrono::milliseconds(50)});
+  Client silent(server.address().text());
+  Client half(server.address().text());
+  half.send("GET / HTTP/1.1\r\nHos");
+  CHECK(silent.ended());
+  CHECK(half.ended());
+}
+
+TEST_CASE("a client that does not take its answer is cut") {
+  const std::string big(64 * 1024 * 1024, 'x');
+  const HttpServer server = serve(
+      [&](const HttpRequest&) {
+        return HttpReply{200, "text/plain", big, {}};
+      },
+      {.connections = 1, .answer_time = std::chrono::milliseconds(50)});
+  const std::string address = server.address().text();
+  Client stuck(address);
+  stuck.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  REQUIRE(stuck.hears_within(5000));
+  // Its place is free again once it is cut.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  int status = 503;
+  while (status == 503 && std::chrono::steady_clock::now() < deadline) {
+    try {
+      Client next(address);
+      next.send("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      status = next.read(true).status;
+    } catch (const std::runtime_error&) {
+      // turned away by a reset
+    }
+  }
+  CHECK(status == 200);
+  CHECK_THROWS(stuck.read());
+}
+
+TEST_CASE("without descriptors accepting rests instead of spinning, and goes on once there are some") {
+  const HttpServer server = serve(hello);
+  const std::string address = server.address().text();
+  CHECK(Client(address).get("/").status == 200);
+  Client waiting;
+  {
+    const NoNewDescriptors none;
+    waiting.connect(address);
+    waiting.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const double before = cpu_seconds();
+    CHECK_FALSE(waiting.hears_within(350));
+    CHECK(cpu_seconds() - before < 0.1);
+  }
+  CHECK(waiting.read().body == "hello");
+}
