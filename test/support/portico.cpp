@@ -77,6 +77,7 @@ Portico::Portico(PorticoOptions options)
   for (const auto& argument : options_.arguments) command.arguments.push_back(argument);
   command.environment = options_.environment;
   command.descriptors = options_.descriptors;
+  command.soft_descriptors = options_.soft_descriptors;
   command.inherit = options_.inherit;
   process_ = std::make_unique<Process>(command);
   wait_ready();
@@ -154,10 +155,7 @@ void Portico::write_file(std::string_view text) const {
 
 void Portico::reload(std::string_view settings) {
   const auto reloads = [this] {
-    const auto status = parse(manage("/api/v1/status").body);
-    const auto* count = status.as_object().if_contains("reloads");
-    if (count == nullptr) throw std::runtime_error("no count of reloads in the status");
-    return count->to_number<std::uint64_t>();
+    return parse(manage("/api/v1/status").body).at("config").at("reloads").to_number<std::uint64_t>();
   };
   const auto before = reloads();
   write_settings(settings);

@@ -27,7 +27,8 @@ struct PorticoOptions {
       {};  ///< JSON object, merged over the test's defaults (an object into an object, else replaced)
   std::vector<std::string> arguments = {};    ///< further command line flags
   std::vector<std::string> environment = {};  ///< `NAME=value`
-  std::size_t descriptors = 0;                ///< RLIMIT_NOFILE of the process
+  std::size_t descriptors = 0;                ///< RLIMIT_NOFILE of the process, hard
+  std::size_t soft_descriptors = 0;           ///< the soft one; 0: as the hard one
   std::vector<int> inherit = {};              ///< listening sockets handed over as systemd does
 };
 

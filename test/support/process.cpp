@@ -84,10 +84,11 @@ Process::Process(const Command& command) {
     ::dup2(err[1].get(), 2);
     for (std::size_t i = 0; i < moved.size(); ++i) ::dup2(moved[i].get(), static_cast<int>(3 + i));
     if (listen_pid != nullptr) write_number(listen_pid, ::getpid());
-    if (command.descriptors > 0) {
-      const rlimit limit{command.descriptors, command.descriptors};
-      ::setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    if (command.descriptors > 0) limit = {command.descriptors, command.descriptors};
+    if (command.soft_descriptors > 0) limit.rlim_cur = command.soft_descriptors;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
     ::execve(argv[0], argv.data(), envp.data());
     ::_exit(127);
   }
@@ -190,6 +191,12 @@ std::size_t Process::rss_bytes() const {
 std::size_t Process::open_descriptors() const { return entries_of(fmt::format("/proc/{}/fd", pid_)); }
 
 std::size_t Process::threads() const { return entries_of(fmt::format("/proc/{}/task", pid_)); }
+
+std::size_t Process::descriptor_limit() const {
+  rlimit limit{};
+  ::prlimit(pid_, RLIMIT_NOFILE, nullptr, &limit);
+  return limit.rlim_cur;
+}
 
 milliseconds Process::processor_time() const {
   const std::string stat = slurp(fmt::format("/proc/{}/stat", pid_));

@@ -25,7 +25,8 @@ namespace portico::test {
 struct Command {
   std::vector<std::string> arguments;         ///< the program's path first
   std::vector<std::string> environment = {};  ///< `NAME=value`, added to the test's own
-  std::size_t descriptors = 0;                ///< RLIMIT_NOFILE, soft and hard; 0: as the test's
+  std::size_t descriptors = 0;                ///< RLIMIT_NOFILE, hard; 0: as the test's
+  std::size_t soft_descriptors = 0;           ///< RLIMIT_NOFILE, soft; 0: as the hard one
   std::vector<int> inherit =
       {};  ///< become 3, 4, ... and are announced as systemd does (LISTEN_FDS, LISTEN_PID)
 };
@@ -55,6 +56,8 @@ class Process {
   [[nodiscard]] std::size_t rss_bytes() const;
   [[nodiscard]] std::size_t open_descriptors() const;
   [[nodiscard]] std::size_t threads() const;
+  /// The soft limit of open descriptors in force.
+  [[nodiscard]] std::size_t descriptor_limit() const;
   /// User and system time spent so far.
   [[nodiscard]] milliseconds processor_time() const;
 
