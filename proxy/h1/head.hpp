@@ -205,7 +205,7 @@ struct ResponseHead {
 };
 
 struct RequestLimits {
-  std::size_t target = 16 * 1024;
+  std::size_t target = 16'384;
   std::size_t fields = 200;
 };
 
