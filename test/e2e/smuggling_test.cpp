@@ -19,8 +19,6 @@ struct Case {
   std::string bytes;
 };
 
-std::ostream& operator<<(std::ostream& out, const Case& value) { return out << value.name; }
-
 /// A POST with these framing lines, a body that reads as a request of its own, and a second request behind.
 Case framed(const std::string& lines) {
   return {lines,
