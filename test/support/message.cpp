@@ -93,7 +93,6 @@ class BodyReading {
       if (!size_line) return;
       const auto size = number(size_line->substr(0, size_line->find(';')), 16);
       if (size == 0) break;
-      message_.chunks.push_back(size);
       by_length(size);
       if (message_.end != End::complete) return;
       const auto end = line();

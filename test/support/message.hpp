@@ -44,7 +44,6 @@ struct Message {
   std::string body;            ///< payload
   std::string raw_body;        ///< as on the wire, chunk framing included
   std::vector<Line> trailers;
-  std::vector<std::size_t> chunks;  ///< payload size of each chunk
   End end = End::complete;
 
   /// Values of all lines with this name, letter case apart.

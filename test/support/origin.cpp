@@ -54,22 +54,15 @@ Origin::Origin(Script script) : Origin(Address::ip("127.0.0.1", 0), std::move(sc
 Origin::Origin(const Address& address, Script script)
     : script_(std::move(script)),
       stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      stop_listening_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       listener_(address),
       url_(listener_.address().url()),
       acceptor_([this] { accept_loop(); }) {}
 
 Origin::~Origin() {
   raise(stop_);
-  stop_listening();
-  // No entry is added any more: the acceptor has ended.
+  acceptor_.join();
+  // No entry is added any more.
   for (const auto& entry : entries_) entry->thread.join();
-}
-
-void Origin::stop_listening() {
-  raise(stop_listening_);
-  if (acceptor_.joinable()) acceptor_.join();
-  listener_.close();
 }
 
 Origin::Script Origin::serve(std::string response) {
@@ -85,7 +78,7 @@ Origin::Script Origin::serve(std::function<std::string(const Message&)> answer) 
 
 void Origin::accept_loop() {
   while (true) {
-    pollfd polls[2] = {{listener_.fd(), POLLIN, 0}, {stop_listening_.get(), POLLIN, 0}};
+    pollfd polls[2] = {{listener_.fd(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
     ::poll(polls, 2, -1);
     if (polls[1].revents != 0) return;
     Fd fd(::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -156,11 +149,6 @@ std::string Origin::all_bytes() const {
   return out;
 }
 
-std::string Origin::bytes(std::size_t connection) const {
-  const std::scoped_lock lock(mutex_);
-  return entries_.at(connection)->bytes;
-}
-
 std::vector<std::string> Origin::errors() const {
   const std::scoped_lock lock(mutex_);
   return errors_;
@@ -171,11 +159,6 @@ Message Origin::wait_request(std::size_t index, Deadline deadline) {
   if (!changed_.wait_until(lock, deadline.at(), [&] { return requests_.size() > index; }))
     throw WireError(Outcome::timeout, "request number " + std::to_string(index));
   return requests_[index];
-}
-
-bool Origin::wait_connections(std::size_t count, Deadline deadline) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_until(lock, deadline.at(), [&] { return entries_.size() >= count; });
 }
 
 Connection& Origin::connection(std::size_t index) {

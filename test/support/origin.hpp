@@ -65,8 +65,6 @@ class Origin {
 
   /// As the settings file takes it.
   [[nodiscard]] std::string url() const { return url_; }
-  /// `host:port`.
-  [[nodiscard]] std::string authority() const { return url_.substr(url_.rfind('/') + 1); }
 
   /// Accepted so far.
   [[nodiscard]] std::size_t connections() const;
@@ -77,16 +75,11 @@ class Origin {
   [[nodiscard]] Message request(std::size_t index) const;
   /// Every byte of all connections, one connection after the other; at most 4 MiB of each.
   [[nodiscard]] std::string all_bytes() const;
-  [[nodiscard]] std::string bytes(std::size_t connection) const;
   [[nodiscard]] std::vector<std::string> errors() const;
   /// Waits until request number `index` has been read. Throws WireError when it does not come.
   Message wait_request(std::size_t index, Deadline deadline = patience());
-  [[nodiscard]] bool wait_connections(std::size_t count, Deadline deadline = patience());
   /// A kept connection, or one whose script waits for the test.
   Connection& connection(std::size_t index);
-
-  /// Stops listening; connections go on. Connecting is refused from then on.
-  void stop_listening();
 
  private:
   friend class Connection;
@@ -104,7 +97,6 @@ class Origin {
 
   Script script_;
   Fd stop_;
-  Fd stop_listening_;
   Listener listener_;
   std::string url_;
   mutable std::mutex mutex_;

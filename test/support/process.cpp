@@ -136,23 +136,13 @@ void Process::read_output() {
 }
 
 std::optional<std::string> Process::wait_for_line(std::string_view text, Deadline deadline) {
-  return wait_for_line(text, 0, deadline);
-}
-
-std::optional<std::string> Process::wait_for_line(std::string_view text, std::size_t skip,
-                                                  Deadline deadline) {
   std::unique_lock lock(mutex_);
   std::optional<std::string> found;
   changed_.wait_until(lock, deadline.at(), [&] {
     std::istringstream lines(output_);
-    std::size_t seen = 0;
-    for (std::string line; std::getline(lines, line);) {
-      if (line.find(text) != std::string::npos && seen++ == skip) {
-        found = line;
-        return true;
-      }
-    }
-    return false;
+    for (std::string line; !found && std::getline(lines, line);)
+      if (line.find(text) != std::string::npos) found = line;
+    return found.has_value();
   });
   return found;
 }
@@ -189,8 +179,6 @@ std::size_t Process::rss_bytes() const {
 }
 
 std::size_t Process::open_descriptors() const { return entries_of(fmt::format("/proc/{}/fd", pid_)); }
-
-std::size_t Process::threads() const { return entries_of(fmt::format("/proc/{}/task", pid_)); }
 
 std::size_t Process::descriptor_limit() const {
   rlimit limit{};

@@ -44,8 +44,6 @@ class Process {
   [[nodiscard]] pid_t pid() const { return pid_; }
   /// Waits for a complete line of stdout or stderr that contains `text`; returns the line.
   std::optional<std::string> wait_for_line(std::string_view text, Deadline deadline = patience());
-  /// The `skip`-th further such line, for what is printed more than once.
-  std::optional<std::string> wait_for_line(std::string_view text, std::size_t skip, Deadline deadline);
   void signal(int number) const;
   /// Empty when it still runs at the deadline.
   std::optional<ExitStatus> wait_exit(Deadline deadline = patience());
@@ -55,7 +53,6 @@ class Process {
 
   [[nodiscard]] std::size_t rss_bytes() const;
   [[nodiscard]] std::size_t open_descriptors() const;
-  [[nodiscard]] std::size_t threads() const;
   /// The soft limit of open descriptors in force.
   [[nodiscard]] std::size_t descriptor_limit() const;
   /// User and system time spent so far.

@@ -27,7 +27,7 @@ const char* name_of(Outcome outcome) {
   return "?";
 }
 
-Wire::Wire(Fd fd, int stop_fd, Listener on_received)
+Wire::Wire(Fd fd, int stop_fd, Observer on_received)
     : fd_(std::move(fd)), stop_fd_(stop_fd), on_received_(std::move(on_received)) {
   const int on = 1;
   // Fails on a unix socket, where it has no meaning.
@@ -95,7 +95,6 @@ Outcome Wire::fill(Deadline deadline, std::size_t limit) {
     const int error = errno;
     buffer_.resize(old + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
     if (got > 0) {
-      total_received_ += static_cast<std::uint64_t>(got);
       if (on_received_) on_received_(std::string_view(buffer_).substr(old));
       return Outcome::data;
     }
@@ -136,12 +135,6 @@ std::string Wire::read_until(std::string_view text, Deadline deadline) {
   }
 }
 
-std::string Wire::read_until_eof(Deadline deadline) {
-  const Outcome outcome = wait_closed(deadline);
-  if (outcome != Outcome::fin) throw WireError(outcome, "read until the end");
-  return take_all();
-}
-
 Outcome Wire::wait_closed(Deadline deadline) {
   while (true) {
     const Outcome outcome = fill(deadline);
@@ -163,10 +156,6 @@ void Wire::reset() {
 
 void Wire::set_receive_buffer(int bytes) {
   ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-}
-
-void Wire::set_send_buffer(int bytes) {
-  ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
 }  // namespace portico::test

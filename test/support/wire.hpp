@@ -40,11 +40,11 @@ class WireError : public std::runtime_error {
 
 class Wire {
  public:
-  using Listener = std::function<void(std::string_view)>;
+  using Observer = std::function<void(std::string_view)>;
 
   Wire() = default;
   /// Takes a connected stream socket. A wait ends as `stopped` once `stop_fd` (borrowed, or -1) is readable.
-  explicit Wire(Fd fd, int stop_fd = -1, Listener on_received = {});
+  explicit Wire(Fd fd, int stop_fd = -1, Observer on_received = {});
 
   /// Sends all of it, or throws.
   void send(std::string_view bytes, Deadline deadline = patience());
@@ -60,14 +60,11 @@ class Wire {
   /// Removes the first `n` buffered bytes.
   void drop(std::size_t n);
   std::string take(std::size_t n);
-  std::string take_all() { return take(buffered().size()); }
 
   /// Exactly `n` bytes, or throws.
   std::string read_exact(std::size_t n, Deadline deadline = patience());
   /// Everything up to and including `text`, or throws.
   std::string read_until(std::string_view text, Deadline deadline = patience());
-  /// Everything until the peer's FIN; throws on a reset.
-  std::string read_until_eof(Deadline deadline = patience());
   /// Reads and buffers until the connection ends; says how.
   Outcome wait_closed(Deadline deadline = patience());
   /// True when the peer sends nothing and keeps the connection for `time`.
@@ -77,23 +74,20 @@ class Wire {
   void close() { fd_.close(); }
   /// Closes with a RST.
   void reset();
-  /// Sizes of the kernel's buffers in bytes, for back-pressure tests.
+  /// Size of the kernel's buffer in bytes, for back-pressure tests.
   void set_receive_buffer(int bytes);
-  void set_send_buffer(int bytes);
 
   [[nodiscard]] bool open() const { return static_cast<bool>(fd_); }
   [[nodiscard]] int fd() const { return fd_.get(); }
-  [[nodiscard]] std::uint64_t total_received() const { return total_received_; }
 
  private:
   Outcome wait(short events, Deadline deadline) const;
 
   Fd fd_;
   int stop_fd_ = -1;
-  Listener on_received_;
+  Observer on_received_;
   std::string buffer_;
   std::size_t taken_ = 0;
-  std::uint64_t total_received_ = 0;
 };
 
 }  // namespace portico::test
