@@ -1,0 +1,82 @@
+#pragma once
+// The process as a whole, on its control thread: start, reload, drain, end.
+//
+// Shutdown in three visible steps: stop accepting, finish, cut.
+//
+// owns:    workers, the management endpoint, the registry of counters, the connection limits
+// threads: the thread that calls run(); workers report back by posting to its io_context
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "conf/load.hpp"
+#include "proxy/connection_limits.hpp"
+#include "proxy/listener.hpp"
+#include "proxy/worker.hpp"
+#include "telemetry/cells.hpp"
+#include "telemetry/management.hpp"
+
+namespace portico::proxy {
+
+class Control {
+ public:
+  /// `loaded` is what load(sources) gave; a reload asks the same sources again.
+  Control(conf::Sources sources, conf::Loaded loaded);
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+  ~Control();
+
+  /// Runs until a signal has ended it. Returns the exit code. Throws std::runtime_error when it can't start.
+  int run();
+
+ private:
+  struct OpenListener {
+    conf::ListenAddress written;  ///< as in the settings, port 0 kept
+    conf::ListenAddress bound;
+    telemetry::ListenerLabel label;
+    bool passed = false;  ///< a service manager's: stays whatever the settings say
+  };
+
+  void raise_descriptor_limit();
+  void start();
+  std::vector<std::vector<ListenerSocket>> open(const std::vector<conf::ListenAddress>& addresses,
+                                                std::vector<OpenListener>& opened);
+  std::shared_ptr<const Blueprint> blueprint(const conf::Settings& settings);
+  void announce() const;
+  void wait_for_signal();
+  void on_signal(int signal);
+  void reload();
+  void replace_settings(conf::Loaded loaded);
+  void drain();
+  void cut();
+  void on_worker_drained();
+  void schedule_resolution();
+  void resolve_now();
+  void publish();
+
+  conf::Sources sources_;
+  conf::Loaded loaded_;
+  boost::asio::io_context context_;
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer drain_timer_;
+  boost::asio::steady_timer resolve_timer_;
+  telemetry::Registry registry_;
+  telemetry::ManagementServer management_;
+  telemetry::ProcessState state_;
+  ConnectionLimits limits_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<OpenListener> listeners_;
+  std::shared_ptr<const std::vector<Resolution>> resolutions_;
+  std::jthread resolving_;
+  std::size_t drained_workers_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace portico::proxy

@@ -1,0 +1,371 @@
+#include "proxy/exchange.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "proxy/http/forward.hpp"
+
+namespace portico::proxy {
+
+using http::AnswerCode;
+using telemetry::Ended;
+
+namespace {
+
+/// Methods that may be sent again without harm (RFC 9110 section 9.2.2).
+bool is_idempotent(std::string_view method) noexcept {
+  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" || method == "DELETE";
+}
+
+/// How an exchange that met `cause` is counted, and the status it gets where none went to the client.
+struct CauseWords {
+  Ended how;
+  int status;
+  std::optional<AnswerCode> answer;  ///< none: the client can't be told
+  std::string_view sentence;         ///< instead of the answer's own
+};
+
+CauseWords words_of(Cause cause) noexcept {
+  switch (cause) {
+    case Cause::client_gone:
+      return {Ended::client_gone, 499, std::nullopt, {}};
+    case Cause::client_stalled:
+      return {Ended::timeout, 499, std::nullopt, {}};
+    case Cause::request_timeout:
+      return {Ended::timeout, 408, AnswerCode::request_timeout, {}};
+    case Cause::request_malformed:
+      return {Ended::refused, 400, AnswerCode::bad_request,
+              "The request body breaks the rules of the chunked coding."};
+    case Cause::request_too_large:
+      return {Ended::refused, 413, AnswerCode::body_too_large, {}};
+    case Cause::upstream_unreachable:
+      return {Ended::backend_broke_off, 502, AnswerCode::upstream_unreachable, {}};
+    case Cause::connect_timeout:
+      return {Ended::timeout, 504, AnswerCode::upstream_timeout,
+              "The backend did not accept a connection in time; check that it runs, that its URL in "
+              "Portico's settings "
+              "is right, and timeouts.connect."};
+    case Cause::response_head_timeout:
+      return {Ended::timeout, 504, AnswerCode::upstream_timeout,
+              "The backend sent no response in time; see its log, or raise timeouts.response_head in "
+              "Portico's settings."};
+    case Cause::response_body_timeout:
+      return {Ended::timeout, 504, AnswerCode::upstream_timeout, {}};
+    case Cause::response_malformed:
+      return {Ended::backend_broke_off, 502, AnswerCode::upstream_bad_response, {}};
+    case Cause::upstream_broke_off:
+      return {Ended::backend_broke_off, 502, AnswerCode::upstream_bad_response,
+              "The backend closed the connection before it had sent a complete response; see its log."};
+    case Cause::cut:
+      return {Ended::backend_broke_off, 503, AnswerCode::shutting_down, {}};
+    case Cause::none:
+      break;
+  }
+  return {Ended::complete, 0, std::nullopt, {}};
+}
+
+AnswerCode answer_of(h1::HeadError error) noexcept {
+  switch (h1::status_of(error)) {
+    case 414:
+      return AnswerCode::uri_too_long;
+    case 431:
+      return AnswerCode::header_too_large;
+    case 505:
+      return AnswerCode::version_not_supported;
+    default:
+      return AnswerCode::bad_request;
+  }
+}
+
+/// As much of the path as can be told of a target that has no reading: enough to choose an error's shape.
+std::string_view rough_path(std::string_view target) noexcept { return target.substr(0, target.find('?')); }
+
+std::string_view accept_of(const h1::HeadFields& fields) noexcept {
+  const h1::Field* accept = fields.find(h1::FieldId::accept);
+  return accept == nullptr ? std::string_view() : accept->value;
+}
+
+}  // namespace
+
+Exchange::Exchange(Session& session, std::size_t head_size) noexcept
+    : session_(session),
+      worker_(session.worker),
+      client_(session.stream),
+      config_(session.worker.config()),
+      head_size_(head_size) {}
+
+Task<bool> Exchange::run() {
+  session_.exchange = this;
+  worker_.cells.streams.add();
+  const std::optional<OwnAnswer> own = admit();
+  bool again = false;
+  if (own) {
+    again = co_await answer(*own);
+  } else {
+    again = co_await relay();
+  }
+  client_.input.unwatch();
+  worker_.cells.streams.sub();
+  session_.exchange = nullptr;
+  assert(finished_);
+  co_return again;
+}
+
+void Exchange::abort(Cause cause) noexcept {
+  if (cause_ == Cause::none) cause_ = cause;
+  if (connecting_ != nullptr) {
+    connecting_->close();
+    connecting_ = nullptr;
+  }
+  if (lease_) lease_.stream().close();
+}
+
+std::optional<Exchange::OwnAnswer> Exchange::admit() {
+  const std::string_view head = client_.input.data().substr(0, head_size_);
+  const conf::Settings& settings = config_->settings;
+  h1::RequestHead request;
+  const h1::HeadError error = h1::parse_request(
+      head, {settings.limits.request_target, settings.limits.request_fields}, worker_.fields, request);
+  if (error != h1::HeadError::none) {
+    // Nothing after a head that can't be trusted can be trusted to be a request.
+    close_client_ = true;
+    char id[32];
+    const std::string_view made = worker_.request_ids.next(id);
+    std::memcpy(request_id_, made.data(), made.size());
+    request_id_length_ = static_cast<std::uint8_t>(made.size());
+    shape_ = http::shape_for(rough_path(request.target), false, {});
+    return OwnAnswer{answer_of(error), h1::sentence_of(error), nullptr};
+  }
+  const h1::HeadFields& fields = worker_.fields;
+  std::string_view id = http::kept_request_id(fields);
+  char made[32];
+  if (id.empty()) id = worker_.request_ids.next(made);
+  std::memcpy(request_id_, id.data(), id.size());
+  request_id_length_ = static_cast<std::uint8_t>(id.size());
+
+  client_minor_ = request.minor;
+  client_keep_alive_ = request.keep_alive;
+  te_trailers_ = request.te_trailers;
+  head_request_ = request.method == "HEAD";
+  idempotent_ = is_idempotent(request.method);
+  has_body_ = request.framing != h1::Framing::none;
+  request_body_ = h1::BodyReader(request.framing, request.content_length);
+
+  const routing::Decision decision = config_->table.decide(request.target, worker_.path_scratch);
+  shape_ = http::shape_for(decision.path, fields.has(h1::FieldId::anthropic_version), accept_of(fields));
+  if (std::optional<OwnAnswer> refused = admit_body()) return refused;
+
+  if (request.method == "CONNECT" || request.method == "TRACE")
+    return OwnAnswer{AnswerCode::method_not_allowed, {}, nullptr};
+  if (decision.is_asterisk) {
+    if (request.method == "OPTIONS") return OwnAnswer{};
+    return OwnAnswer{AnswerCode::bad_request, "Only OPTIONS may have `*` as its target.", nullptr};
+  }
+  if (decision.refusal != routing::Refusal::none) {
+    const bool ambiguous = decision.refusal == routing::Refusal::ambiguous_path;
+    return OwnAnswer{ambiguous ? AnswerCode::ambiguous_path : AnswerCode::bad_request,
+                     ambiguous ? std::string_view() : routing::describe(decision.refusal), nullptr};
+  }
+  route_ = decision.route;
+  dialect_ = telemetry::dialect_of(decision.path);
+  management_ = decision.path.starts_with("/v0/management");
+  if (!route_->upstream) return OwnAnswer{std::nullopt, {}, route_};
+
+  body_limit_ = route_->settings.request_body.value_or(settings.limits.request_body);
+  if (request.framing == h1::Framing::length && request.content_length > body_limit_) {
+    return OwnAnswer{AnswerCode::body_too_large, {}, nullptr};
+  }
+  if (request_payload_ > body_limit_) return OwnAnswer{AnswerCode::body_too_large, {}, nullptr};
+
+  if (request.websocket) {
+    const h1::Field* key = fields.find(h1::FieldId::sec_websocket_key);
+    websocket_key_.assign(key->value);
+    websocket_ = true;
+  }
+  write_head(request, {request_id_, request_id_length_});
+  return std::nullopt;
+}
+
+/// Looks at the part of the body that arrived with the head.
+std::optional<Exchange::OwnAnswer> Exchange::admit_body() {
+  if (!has_body_) return std::nullopt;
+  body_limit_ = UINT64_MAX;
+  const std::string_view rest = client_.input.data().substr(head_size_);
+  const Fed fed = feed_request(rest);
+  initial_ = fed.consumed;
+  initial_forward_ = fed.forward;
+  if (fed.status == h1::BodyReader::Status::error) {
+    close_client_ = true;
+    return OwnAnswer{AnswerCode::bad_request, words_of(Cause::request_malformed).sentence, nullptr};
+  }
+  return std::nullopt;
+}
+
+void Exchange::write_head(const h1::RequestHead& request, std::string_view request_id) {
+  const conf::Settings& settings = config_->settings;
+  const h1::HeadFields& fields = worker_.fields;
+  http::ForwardedChain& chain = worker_.chain;
+  http::UpstreamHeadFacts facts;
+  facts.host = request.host;
+  facts.request_id = request_id;
+  facts.via = settings.via;
+  const http::Peer& peer = session_.peer;
+  const bool trusted = peer.is_unix ? config_->trusted.trusts_unix() : config_->trusted.trusts(peer.ip);
+  if (trusted) {
+    chain.assign(peer, fields, settings.client_address_header, config_->trusted);
+    facts.proto = http::forwarded_proto(fields, "http");
+    facts.host = http::forwarded_host(fields, request.host);
+  } else {
+    chain.assign(peer);
+  }
+  facts.client = chain.client();
+  facts.chain = chain.chain();
+  const conf::UpstreamSettings& upstream = settings.upstreams[static_cast<std::size_t>(*route_->upstream)];
+  std::string authority;
+  if (request.host.empty()) {
+    authority = upstream.endpoints.front().authority();
+    facts.upstream_authority = authority;
+  }
+  head_out_ = worker_.reactor.buffers.borrow(head_size_ + http::max_added_bytes);
+  head_out_size_ = http::write_upstream_head(request, facts, {head_out_.data(), head_out_.size()});
+  assert(head_out_size_ > 0);
+
+  tap_.request_head({request.method, request.target, {}, request_id, facts.client, dialect_},
+                    client_.input.data().substr(0, head_size_));
+}
+
+Task<bool> Exchange::relay() {
+  bool fresh = false;
+  for (;;) {
+    const bool connected = co_await acquire(fresh);
+    if (!connected) break;
+    co_await send_request();
+    const HeadResult head = co_await read_response_head();
+    if (head == HeadResult::final) {
+      const bool again = co_await relay_response();
+      co_return again;
+    }
+    if (head == HeadResult::tunnel) {
+      co_await tunnel();
+      co_return false;
+    }
+    if (head == HeadResult::died && cause_ == Cause::none) {
+      if (lease_.reused() && may_replay()) {
+        co_await stop_upload();
+        lease_.endpoint().cells().retries.add();
+        lease_.drop();
+        fresh = true;
+        if (cause_ != Cause::none) break;
+        continue;
+      }
+      cause_ = Cause::upstream_broke_off;
+    }
+    break;
+  }
+  const bool again = co_await answer_cause();
+  co_return again;
+}
+
+/// No byte of a final response went to the client yet: tell it what happened, if it can be told.
+Task<bool> Exchange::answer_cause() {
+  if (lease_) {
+    if (cause_ == Cause::upstream_broke_off || cause_ == Cause::response_malformed ||
+        cause_ == Cause::response_head_timeout) {
+      lease_.endpoint().cells().up.set(0);
+      lease_.endpoint().cells().codes[words_of(cause_).status].add();
+    }
+    lease_.drop();
+  }
+  co_await stop_upload();
+  const CauseWords words = words_of(cause_);
+  if (!words.answer || worker_.cutting()) {
+    finish(words.how, words.status);
+    session_.end = Session::End::reset;
+    co_return false;
+  }
+  const bool again = co_await answer(OwnAnswer{*words.answer, words.sentence, nullptr});
+  co_return again;
+}
+
+Task<bool> Exchange::answer(OwnAnswer own) {
+  // What of the body has come is thrown away; if more is to come, the connection ends after the answer.
+  if (!input_released_) client_.input.consume(head_size_ + initial_);
+  input_released_ = true;
+  const bool close = close_client_ || !client_keep_alive_ || !request_fully_read() || worker_.draining();
+  http::AnswerFacts facts;
+  facts.shape = shape_;
+  facts.sentence = own.sentence;
+  facts.request_id = {request_id_, request_id_length_};
+  facts.date = worker_.http_date();
+  facts.head_request = head_request_;
+  facts.close = close;
+  facts.client_minor = client_minor_;
+  std::string text;
+  Ended how = Ended::complete;
+  if (own.error) {
+    const http::AnswerWords& words = http::words_of(*own.error);
+    status_ = words.status;
+    text = http::format_answer(*own.error, facts);
+    how = cause_ == Cause::none ? Ended::refused : words_of(cause_).how;
+  } else if (own.route == nullptr) {
+    status_ = 204;
+    text = http::format_fixed(status_, {}, {}, facts);
+  } else if (own.route->settings.action == conf::RouteSettings::Action::redirect) {
+    status_ = own.route->settings.status;
+    text = http::format_redirect(status_, own.route->settings.location, facts);
+  } else {
+    const conf::RouteSettings& fixed = own.route->settings;
+    status_ = fixed.status;
+    text = http::format_fixed(status_, fixed.content_type, fixed.body, facts);
+  }
+  const Io written = co_await client_.output.write(text, timeouts().client_write);
+  finish(how, status_);
+  if (written != Io::ok) {
+    session_.end = Session::End::reset;
+    co_return false;
+  }
+  if (close) session_.end = Session::End::linger;
+  co_return !close;
+}
+
+Task<void> Exchange::refuse_head(Session& session, AnswerCode code, std::string_view sentence,
+                                 std::string_view head) {
+  // The request line may be whole even though the head is not: its path decides the answer's shape.
+  const std::size_t line_end = std::min(head.find_first_of("\r\n"), head.size());
+  const std::string_view line = head.substr(0, line_end);
+  const std::size_t target = line.find(' ');
+  const std::string_view path =
+      target == std::string_view::npos ? std::string_view() : rough_path(line.substr(target + 1));
+  char id[32];
+  http::AnswerFacts facts;
+  facts.shape = http::shape_for(path.substr(0, path.find(' ')), false, {});
+  facts.sentence = sentence;
+  facts.request_id = session.worker.request_ids.next(id);
+  facts.date = session.worker.http_date();
+  facts.close = true;
+  const std::string text = http::format_answer(code, facts);
+  const conf::Settings& settings = session.worker.config()->settings;
+  telemetry::WorkerCells& cells = session.worker.cells;
+  cells.requests(session.worker.config()->no_route, telemetry::Dialect::other, http::words_of(code).status)
+      .add();
+  cells.ended[static_cast<std::size_t>(code == AnswerCode::request_timeout ? Ended::timeout : Ended::refused)]
+      .add();
+  const std::chrono::milliseconds gap = settings.timeouts.client_write;
+  const Io written = co_await session.stream.output.write(text, gap);
+  session.end = written == Io::ok ? Session::End::linger : Session::End::reset;
+}
+
+void Exchange::finish(Ended how, int status) noexcept {
+  assert(!finished_);
+  finished_ = true;
+  const telemetry::RouteLabel label =
+      route_ == nullptr ? config_->no_route : config_->route_labels[static_cast<std::size_t>(route_->id)];
+  worker_.cells.requests(label, dialect_, status).add();
+  worker_.cells.ended[static_cast<std::size_t>(how)].add();
+  tap_.end(how, status);
+}
+
+void Exchange::finish_with_cause() noexcept { finish(words_of(cause_).how, status_); }
+
+}  // namespace portico::proxy

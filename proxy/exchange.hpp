@@ -1,0 +1,177 @@
+#pragma once
+// One request and its response: the heart of the data plane.
+//
+// The life of an exchange, in the order of the files:
+//   exchange.cpp           run: admit the request, find its owner, answer or relay, finish
+//   exchange_request.cpp   connect, send head and body, follow the client while the response is awaited
+//   exchange_response.cpp  read the response head, relay head and body
+//   tunnel.cpp             after a 101: bytes both ways
+//
+// Two things happen at once: the request side (an upload, or a watch on the client for its leaving) and the
+// response side (the coroutine of run()). Whichever meets trouble calls abort() with the cause, which closes
+// the upstream connection and so wakes the other; run() then decides what the client is told. finish()
+// records, exactly once, on every path.
+//
+// owns:    the lease on the upstream connection, the rewritten head until the response begins
+// threads: its worker
+// bytes:   the request head lies in the client's input until the response head has arrived, so that it can be
+// replayed
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "proxy/h1/body.hpp"
+#include "proxy/h1/head.hpp"
+#include "proxy/http/answer.hpp"
+#include "proxy/session.hpp"
+#include "proxy/upstream.hpp"
+#include "telemetry/tap.hpp"
+
+namespace portico::proxy {
+
+/// Why an exchange ended before its response was complete.
+enum class Cause : std::uint8_t {
+  none,
+  client_gone,            ///< the client closed or reset its connection
+  client_stalled,         ///< it did not read for timeouts.client_write
+  request_timeout,        ///< its body did not come for timeouts.request_body
+  request_malformed,      ///< its body broke the chunked coding
+  request_too_large,      ///< its body is above the limit
+  upstream_unreachable,   ///< no endpoint could be connected to
+  connect_timeout,        ///< timeouts.connect passed
+  response_head_timeout,  ///< timeouts.response_head passed
+  response_body_timeout,  ///< timeouts.response_body passed
+  response_malformed,     ///< it broke the rules of framing, or an unasked 101 came
+  upstream_broke_off,     ///< the backend ended its connection before the response was complete
+  cut,                    ///< the process is ending
+};
+
+class Exchange {
+ public:
+  /// The head is the first `head_size` bytes of the session's input.
+  Exchange(Session& session, std::size_t head_size) noexcept;
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  /// Runs it to its end. True when the client's connection may carry another exchange; otherwise session.end
+  /// says how to close.
+  Task<bool> run();
+
+  /// For a request whose head could not be read: answers, and the connection ends.
+  static Task<void> refuse_head(Session& session, http::AnswerCode code, std::string_view sentence,
+                                std::string_view head);
+
+  /// Ends it from outside or from its other side. The first cause counts.
+  void abort(Cause cause) noexcept;
+
+ private:
+  /// What admit() decided that Portico answers itself.
+  struct OwnAnswer {
+    std::optional<http::AnswerCode> error;
+    std::string_view sentence;
+    const routing::Route* route = nullptr;  // a redirect or fixed answer
+  };
+
+  // exchange.cpp
+  std::optional<OwnAnswer> admit();
+  std::optional<OwnAnswer> admit_body();
+  void write_head(const h1::RequestHead& request, std::string_view request_id);
+  Task<bool> relay();
+  Task<bool> answer(OwnAnswer own);
+  Task<bool> answer_cause();
+  void finish(telemetry::Ended how, int status) noexcept;
+  void finish_with_cause() noexcept;
+  [[nodiscard]] const conf::Timeouts& timeouts() const noexcept { return config_->settings.timeouts; }
+  [[nodiscard]] bool request_fully_read() const noexcept { return request_body_.done(); }
+
+  /// What a body's framing made of some bytes.
+  struct Fed {
+    std::size_t consumed = 0;
+    std::size_t forward = 0;     // of those, from the front, what goes on as it is
+    std::string_view payload{};  // only for a client that gets the payload alone
+    h1::BodyReader::Status status = h1::BodyReader::Status::more;
+  };
+
+  // exchange_request.cpp
+  Fed feed_request(std::string_view input) noexcept;
+  Task<bool> acquire(bool fresh);
+  Task<void> send_request();
+  [[nodiscard]] bool may_replay() const noexcept;
+  Task<void> upload();
+  Task<void> stop_upload();
+  void watch_client() noexcept;
+  static void on_client_event(void* self) noexcept;
+
+  // exchange_response.cpp
+  enum class HeadResult : std::uint8_t { final, tunnel, died, failed };
+  Task<HeadResult> read_response_head();
+  Task<bool> relay_interim(const h1::ResponseHead& head);
+  Task<bool> relay_response();
+  void decide_connection() noexcept;
+  Block write_response_head();
+  Fed feed_response(std::string_view input) noexcept;
+  Task<bool> relay_body(Block head);
+
+  // tunnel.cpp
+  Task<void> tunnel();
+  Task<void> tunnel_upward();
+
+  Session& session_;
+  Worker& worker_;
+  Stream& client_;
+  ConfigPtr config_;
+  std::size_t head_size_;
+
+  // What is kept of the request.
+  http::AnswerShape shape_ = http::AnswerShape::json;
+  telemetry::Dialect dialect_ = telemetry::Dialect::other;
+  const routing::Route* route_ = nullptr;
+  char request_id_[128];
+  std::uint8_t request_id_length_ = 0;
+  std::uint8_t client_minor_ = 1;
+  bool head_request_ = false;
+  bool idempotent_ = false;
+  bool management_ = false;  // under /v0/management/: never repeated
+  bool has_body_ = false;
+  bool client_keep_alive_ = false;
+  bool te_trailers_ = false;
+  bool websocket_ = false;
+  std::string websocket_key_;
+
+  // Request side.
+  Block head_out_;
+  std::size_t head_out_size_ = 0;
+  std::size_t initial_ = 0;          // bytes of the input after the head that belong to the body
+  std::size_t initial_forward_ = 0;  // of those, what goes on as it is
+  h1::BodyReader request_body_;
+  std::uint64_t request_payload_ = 0;
+  std::uint64_t body_limit_ = 0;
+  bool body_began_ = false;      // bytes of the body were given to the present upstream connection
+  bool head_began_ = false;      // bytes of the head were
+  bool input_released_ = false;  // head and initial body are consumed
+  bool upload_stopped_ = false;
+  Fork upload_;
+
+  // Response side.
+  Lease lease_;
+  Stream* connecting_ = nullptr;
+  Deadline head_deadline_ = Deadline::never;
+  std::size_t response_head_size_ = 0;  // as received
+  std::size_t response_head_out_ = 0;   // as the client gets it
+  h1::ResponseHead response_;
+  h1::BodyReader response_body_;
+  int status_ = 0;
+  bool relayed_ = false;       // bytes of a final response went to the client
+  bool close_client_ = false;  // the client was told, or will find, that its connection ends
+  bool payload_only_ = false;  // an HTTP/1.0 client can't read the chunked coding
+  bool tunnelling_ = false;
+  bool tunnel_ending_ = false;
+  Deadline tunnel_deadline_ = Deadline::never;
+
+  Cause cause_ = Cause::none;
+  bool finished_ = false;
+  telemetry::Tap tap_;
+};
+
+}  // namespace portico::proxy

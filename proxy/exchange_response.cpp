@@ -1,0 +1,229 @@
+// The response side of an exchange: the head, interim responses, and the body as it comes.
+
+#include <array>
+#include <cassert>
+#include <utility>
+
+#include "proxy/exchange.hpp"
+#include "proxy/http/forward.hpp"
+
+namespace portico::proxy {
+
+namespace {
+constexpr unsigned reads_in_a_row = 16;
+}
+
+/// Waits for the head of a final response and relays interim ones. After `final` the head is the first
+/// response_head_size_ bytes of the upstream's input, cut into worker_.fields; nothing may suspend before it
+/// is used.
+Task<Exchange::HeadResult> Exchange::read_response_head() {
+  Input& input = lease_.stream().input;
+  const std::size_t limit = config_->settings.limits.response_head;
+  h1::HeadScanner scanner;
+  bool any = false;
+  while (cause_ == Cause::none) {
+    h1::HeadScanner::State state = h1::HeadScanner::State::need_more;
+    if (!input.empty()) {
+      any = true;
+      state = scanner.scan(input.data());
+      if (state == h1::HeadScanner::State::bad || scanner.size() > limit) {
+        cause_ = Cause::response_malformed;
+        break;
+      }
+    }
+    if (state == h1::HeadScanner::State::need_more) {
+      if (!input.make_room(limit + 1)) {
+        cause_ = Cause::response_malformed;
+        break;
+      }
+      const Io io = co_await input.more(head_deadline_);
+      if (cause_ != Cause::none) break;
+      if (io == Io::ok) continue;
+      if (io == Io::timeout) {
+        // An upload in progress, or one that has just ended, starts the wait anew.
+        if (upload_.running()) head_deadline_ = worker_.reactor.wheel.in(timeouts().response_head);
+        if (!worker_.reactor.wheel.passed(head_deadline_)) continue;
+        cause_ = Cause::response_head_timeout;
+        break;
+      }
+      if (!any) co_return HeadResult::died;
+      cause_ = Cause::upstream_broke_off;
+      break;
+    }
+
+    response_head_size_ = scanner.size();
+    const std::string_view head = input.data().substr(0, response_head_size_);
+    response_ = {};
+    if (h1::parse_response(head, head_request_, worker_.fields, response_) != h1::HeadError::none) {
+      cause_ = Cause::response_malformed;
+      break;
+    }
+    if (response_.status >= 200) co_return HeadResult::final;
+    if (response_.status == 101) {
+      const h1::Field* accept = worker_.fields.find(h1::FieldId::sec_websocket_accept);
+      if (!websocket_ || !response_.websocket || accept == nullptr ||
+          !worker_.fields.once(h1::FieldId::sec_websocket_accept) ||
+          !http::accept_matches(websocket_key_, accept->value)) {
+        cause_ = Cause::response_malformed;
+        break;
+      }
+      co_return HeadResult::tunnel;
+    }
+    const bool relayed = co_await relay_interim(response_);
+    if (!relayed) break;
+    input.consume(response_head_size_);
+    scanner.reset();
+  }
+  co_return HeadResult::failed;
+}
+
+/// A 1xx goes on to an HTTP/1.1 client as it is.
+Task<bool> Exchange::relay_interim(const h1::ResponseHead& head) {
+  if (client_minor_ == 0) co_return true;
+  Block out = worker_.reactor.buffers.borrow(response_head_size_ + http::max_added_bytes);
+  http::ClientHeadFacts facts;
+  facts.client_minor = client_minor_;
+  const std::size_t size = http::write_client_head(head, facts, {out.data(), out.size()});
+  const Io io = co_await client_.output.write(std::string_view(out.data(), size), timeouts().client_write);
+  if (io == Io::ok) co_return true;
+  abort(io == Io::timeout ? Cause::client_stalled : Cause::client_gone);
+  co_return false;
+}
+
+/// Whether the client's connection outlives this response: decided before its head is written, because the
+/// head says so.
+void Exchange::decide_connection() noexcept {
+  payload_only_ = client_minor_ == 0 && response_.framing == h1::Framing::chunked;
+  close_client_ = !client_keep_alive_ || worker_.draining() || !request_fully_read() || payload_only_ ||
+                  response_.framing == h1::Framing::until_close;
+}
+
+/// Relays the final response whose head read_response_head() found. True when the client's connection goes
+/// on.
+Task<bool> Exchange::relay_response() {
+  Stream& upstream = lease_.stream();
+  Input& input = upstream.input;
+  const bool until_close = response_.framing == h1::Framing::until_close;
+  status_ = response_.status;
+  decide_connection();
+  response_body_ = h1::BodyReader(response_.framing, response_.content_length);
+  // The peer's end is then the message's end, so it must be seen at once.
+  input.set_eager(until_close);
+  lease_.endpoint().cells().codes[status_].add();
+  lease_.endpoint().report_success();
+
+  // What the request needs no more is given back before what may be a long stream.
+  head_out_.release();
+  if (!input_released_) {
+    client_.input.consume(head_size_ + initial_);
+    input_released_ = true;
+  }
+  Block head = write_response_head();
+  input.consume(response_head_size_);
+  const bool whole = co_await relay_body(std::move(head));
+  if (!whole && !relayed_) {
+    const bool again = co_await answer_cause();
+    co_return again;
+  }
+  co_await stop_upload();
+  if (!whole) {
+    lease_.drop();
+    finish_with_cause();
+    session_.end = Session::End::reset;
+    co_return false;
+  }
+  if (response_.keep_alive && input.empty() && !input.ended() && request_fully_read()) {
+    lease_.give_back();
+  } else {
+    lease_.drop();
+  }
+  finish(telemetry::Ended::complete, status_);
+  if (!close_client_) co_return true;
+  session_.end = request_fully_read() && client_.input.empty() ? Session::End::close : Session::End::linger;
+  co_return false;
+}
+
+/// The final response's head as the client gets it; response_head_out_ says how long it is.
+Block Exchange::write_response_head() {
+  http::ClientHeadFacts facts;
+  facts.request_id = {request_id_, request_id_length_};
+  facts.via = config_->settings.via;
+  facts.client_minor = client_minor_;
+  facts.close = close_client_;
+  facts.keep_alive = !close_client_ && client_minor_ == 0;
+  facts.relay_trailers = te_trailers_;
+  facts.dechunk = payload_only_;
+  Block out = worker_.reactor.buffers.borrow(response_head_size_ + http::max_added_bytes);
+  response_head_out_ = http::write_client_head(response_, facts, {out.data(), out.size()});
+  assert(response_head_out_ > 0);
+  tap_.response_head(status_, lease_.stream().input.data().substr(0, response_head_size_));
+  return out;
+}
+
+/// Follows the framing over `input` and shows the payload to the tap.
+Exchange::Fed Exchange::feed_response(std::string_view input) noexcept {
+  Fed fed;
+  while (fed.consumed < input.size() && !response_body_.done()) {
+    const h1::BodyReader::Piece piece = response_body_.next(input.substr(fed.consumed));
+    fed.consumed += piece.consumed;
+    fed.forward += piece.forward;
+    fed.status = piece.status;
+    if (!piece.payload.empty()) {
+      worker_.cells.response_body_bytes.add(piece.payload.size());
+      tap_.response_body(piece.payload);
+    }
+    // An HTTP/1.0 client gets the payload alone: one run at a time.
+    if (piece.status == h1::BodyReader::Status::error || payload_only_) {
+      fed.payload = piece.payload;
+      break;
+    }
+  }
+  if (response_body_.done()) fed.status = h1::BodyReader::Status::done;
+  return fed;
+}
+
+/// Relays the body as it comes, one read in flight, each read written before the next. False when it broke
+/// off, with the cause set.
+Task<bool> Exchange::relay_body(Block head) {
+  Input& input = lease_.stream().input;
+  std::string_view head_bytes(head.data(), response_head_out_);
+  for (unsigned reads = 1;; ++reads) {
+    const std::string_view bytes = input.data();
+    const Fed fed = feed_response(bytes);
+    if (fed.status == h1::BodyReader::Status::error) {
+      cause_ = Cause::response_malformed;
+      co_return false;
+    }
+    std::string trailers;
+    if (response_body_.done() && response_body_.has_trailers() && !payload_only_) {
+      trailers = response_body_.write_trailers(te_trailers_);
+    }
+    const std::array<std::string_view, 3> pieces{
+        head_bytes, payload_only_ ? fed.payload : bytes.substr(0, fed.forward), trailers};
+    relayed_ = true;
+    const Io written = co_await client_.output.write(pieces, timeouts().client_write);
+    if (written != Io::ok) {
+      if (cause_ == Cause::none) cause_ = written == Io::timeout ? Cause::client_stalled : Cause::client_gone;
+      co_return false;
+    }
+    if (!head_bytes.empty()) {
+      head_bytes = {};
+      head.release();
+    }
+    input.consume(fed.consumed);
+    if (response_body_.done()) co_return true;
+    if (cause_ != Cause::none) co_return false;
+    if (!input.empty()) continue;
+    if (reads % reads_in_a_row == 0) co_await Yield(worker_.reactor);
+
+    const Deadline deadline = worker_.reactor.wheel.in(timeouts().response_body);
+    const Io got = co_await input.more(deadline);
+    if (cause_ != Cause::none) co_return false;
+    if (got == Io::ok) continue;
+    if (got == Io::eof && response_.framing == h1::Framing::until_close) co_return true;
+    cause_ = got == Io::timeout ? Cause::response_body_timeout : Cause::upstream_broke_off;
+    co_return false;
+  }
+}
+
+}  // namespace portico::proxy

@@ -1,0 +1,209 @@
+#include "proxy/session.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "proxy/exchange.hpp"
+#include "telemetry/log.hpp"
+
+namespace portico::proxy {
+
+namespace {
+// How long a client that may still be sending is listened to after the last answer, and for how much.
+constexpr std::chrono::milliseconds linger_time{5'000};
+constexpr std::size_t linger_bytes = 4 * 1024 * 1024;
+// How long what was already relayed may take to reach the client before the connection is reset.
+constexpr std::chrono::milliseconds flush_time{2'000};
+constexpr std::chrono::milliseconds turn_away_time{1'000};
+}  // namespace
+
+Session::Session(Worker& w, telemetry::ListenerCells& listener, const http::Peer& p,
+                 ConnectionLimits::Place place) noexcept
+    : worker(w), stream(w.reactor), peer(p), listener_(listener), place_(place) {
+  listener_.connections.add();
+  worker.add(*this);
+}
+
+Session::~Session() {
+  listener_.connections.sub();
+  worker.limits.leave(place_);
+  worker.remove(*this);
+}
+
+void Session::on_drain() noexcept {
+  if (waiting_) stream.input.cancel();
+}
+
+void Session::on_cut() noexcept {
+  if (exchange != nullptr) exchange->abort(Cause::cut);
+  stream.close();
+}
+
+Detached serve(Worker& worker, telemetry::ListenerCells& listener, int fd, http::Peer peer,
+               ConnectionLimits::Place place) {
+  Session session(worker, listener, peer, place);
+  try {
+    if (session.stream.adopt(fd)) {
+      co_await session.run_http1();
+      co_await session.finish();
+    }
+  } catch (const std::exception& error) {
+    // Nothing on the data path throws but for want of memory.
+    worker.cells.internal_errors.add();
+    telemetry::log(telemetry::Level::error, "a connection was dropped: {}", error.what());
+    session.stream.reset();
+  }
+  co_await session.stream.closed();
+}
+
+Task<void> Session::run_http1() {
+  for (;;) {
+    const Head head = co_await read_head();
+    if (head == Head::closed) co_return;
+    if (head == Head::refused) {
+      http::AnswerCode code =
+          head_timed_out_ ? http::AnswerCode::request_timeout : http::AnswerCode::bad_request;
+      if (head_error_ == h1::HeadError::too_large) code = http::AnswerCode::header_too_large;
+      if (head_error_ == h1::HeadError::target_too_long) code = http::AnswerCode::uri_too_long;
+      const std::string_view sentence = head_timed_out_ ? std::string_view() : h1::sentence_of(head_error_);
+      co_await Exchange::refuse_head(*this, code, sentence, stream.input.data());
+      co_return;
+    }
+    Exchange current(*this, head_size_);
+    const bool again = co_await current.run();
+    if (!again) co_return;
+  }
+}
+
+/// Waits for a complete head at the front of the input. An idle connection may wait long for the first byte
+/// of a request, a begun head must be complete soon.
+Task<Session::Head> Session::read_head() {
+  const ConfigPtr config = worker.config();
+  const conf::Settings& settings = config->settings;
+  Input& input = stream.input;
+  h1::HeadScanner scanner;
+  head_error_ = h1::HeadError::none;
+  head_timed_out_ = false;
+  bool begun = false;
+  bool line_skipped = false;
+  Deadline deadline = worker.reactor.wheel.in(settings.timeouts.keep_alive);
+  for (;;) {
+    if (!input.empty() && !begun) {
+      begun = true;
+      deadline = worker.reactor.wheel.in(settings.timeouts.request_head);
+    }
+    if (!input.empty() && scanner.size() == 0 && !line_skipped) {
+      if (const std::optional<std::size_t> empty_line = h1::leading_crlf(input.data())) {
+        line_skipped = *empty_line > 0;
+        if (*empty_line > 0) input.consume(*empty_line);
+      }
+    }
+    const std::string_view bytes = input.data();
+    if (!bytes.empty() && bytes.front() != '\r') {
+      if (!h1::may_start_request(bytes.front())) {
+        head_error_ = h1::HeadError::bad_method;
+        co_return Head::refused;
+      }
+      const h1::HeadScanner::State state = scanner.scan(bytes);
+      if (state == h1::HeadScanner::State::bad) {
+        head_error_ = scanner.error();
+        co_return Head::refused;
+      }
+      if (state == h1::HeadScanner::State::complete && scanner.size() <= settings.limits.request_head) {
+        head_size_ = scanner.size();
+        co_return Head::complete;
+      }
+      if (bytes.size() > settings.limits.request_head || state == h1::HeadScanner::State::complete) {
+        // Still in its first line: it is the target that is too long.
+        const bool in_first_line =
+            bytes.substr(0, settings.limits.request_target).find('\n') == std::string_view::npos;
+        head_error_ = in_first_line ? h1::HeadError::target_too_long : h1::HeadError::too_large;
+        co_return Head::refused;
+      }
+    } else if (!bytes.empty() && bytes.size() > 1) {
+      // A CR that is not the beginning of one empty line.
+      head_error_ = h1::HeadError::bare_carriage_return;
+      co_return Head::refused;
+    }
+    input.make_room(settings.limits.request_head + 1);
+
+    waiting_ = !begun;
+    if (waiting_ && worker.draining()) co_return Head::closed;
+    const Io io = co_await input.more(deadline);
+    waiting_ = false;
+    if (io == Io::ok) continue;
+    if (io == Io::timeout && begun) {
+      head_timed_out_ = true;
+      co_return Head::refused;
+    }
+    co_return Head::closed;
+  }
+}
+
+Detached turn_away(Worker& worker, int fd, http::AnswerCode code) {
+  if (!worker.enter_turned_away()) {
+    ::close(fd);
+    co_return;
+  }
+  Stream stream(worker.reactor);
+  if (stream.adopt(fd)) {
+    char id[32];
+    http::AnswerFacts facts;
+    facts.request_id = worker.request_ids.next(id);
+    facts.date = worker.http_date();
+    facts.close = true;
+    const std::string text = http::format_answer(code, facts);
+    Io io = co_await stream.output.write(text, turn_away_time);
+    stream.shutdown_write();
+    const Deadline deadline = worker.reactor.wheel.in(turn_away_time);
+    std::size_t thrown_away = 0;
+    while (io == Io::ok && thrown_away < BufferPool::large_size && !worker.cutting()) {
+      thrown_away += stream.input.data().size();
+      stream.input.consume(stream.input.data().size());
+      io = co_await stream.input.more(deadline);
+    }
+  }
+  co_await stream.closed();
+  worker.leave_turned_away();
+}
+
+Task<void> Session::finish() {
+  switch (end) {
+    case End::close:
+      break;
+    case End::linger:
+      co_await linger();
+      break;
+    case End::reset:
+      co_await reset_after_flush();
+      break;
+  }
+}
+
+/// A close while the client is sending would make its system throw the answer away with a reset. So: end our
+/// side, and read on until the client has seen it, within bounds.
+Task<void> Session::linger() {
+  stream.shutdown_write();
+  const Deadline deadline = worker.reactor.wheel.in(linger_time);
+  std::size_t thrown_away = 0;
+  Io io = Io::ok;
+  while (io == Io::ok && thrown_away < linger_bytes && !worker.cutting()) {
+    thrown_away += stream.input.data().size();
+    stream.input.consume(stream.input.data().size());
+    io = co_await stream.input.more(deadline);
+  }
+}
+
+/// What the client got is not the whole, and a reset says so; but it may read what it got up to there.
+Task<void> Session::reset_after_flush() {
+  const Deadline deadline = worker.reactor.wheel.in(flush_time);
+  while (stream.open() && stream.unacknowledged() > 0 && !worker.reactor.wheel.passed(deadline) &&
+         !worker.cutting()) {
+    Sleep pause(worker.reactor, worker.reactor.wheel.in(TimerWheel::tick));
+    co_await pause;
+  }
+  stream.reset();
+}
+
+}  // namespace portico::proxy

@@ -1,0 +1,406 @@
+#include "proxy/stream.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+namespace portico::proxy {
+
+// ---- Input
+// -------------------------------------------------------------------------------------------------------
+
+Input::Input(Reactor& reactor) noexcept
+    : reactor_(reactor),
+      readiness_(
+          Direction::read, [](void* self, bool cancelled) { static_cast<Input*>(self)->on_ready(cancelled); },
+          this),
+      timer_(
+          reactor.wheel,
+          [](void* self) {
+            auto* input = static_cast<Input*>(self);
+            input->timed_out_ = true;
+            input->cancel();
+          },
+          this) {}
+
+void Input::consume(std::size_t n) noexcept {
+  begin_ += static_cast<std::uint32_t>(n);
+  if (begin_ != end_) return;
+  begin_ = end_ = 0;
+  block_.release();
+}
+
+bool Input::make_room(std::size_t limit) {
+  if (!full()) return true;
+  const std::size_t kept = end_ - begin_;
+  if (kept >= limit) return false;
+  if (begin_ > 0) {
+    std::memmove(block_.data(), block_.data() + begin_, kept);
+  } else {
+    Block larger = reactor_.buffers.borrow(std::max(kept * 2, BufferPool::large_size));
+    std::memcpy(larger.data(), block_.data(), kept);
+    block_ = std::move(larger);
+  }
+  begin_ = 0;
+  end_ = static_cast<std::uint32_t>(kept);
+  return true;
+}
+
+Input::Got Input::receive() noexcept {
+  if (!block_) {
+    try {
+      block_ = reactor_.buffers.borrow(large_ ? BufferPool::large_size : BufferPool::small_size);
+    } catch (const std::bad_alloc&) {
+      end_state_ = Io::failed;
+      error_ = ENOMEM;
+      return Got::end;
+    }
+  }
+  const std::size_t room = block_.size() - end_;
+  ssize_t n = 0;
+  do {
+    n = ::recv(fd_, block_.data() + end_, room, 0);
+  } while (n < 0 && errno == EINTR);
+  if (n > 0) {
+    const auto got = static_cast<std::size_t>(n);
+    end_ += static_cast<std::uint32_t>(got);
+    ++reads_;
+    drained_ = false;
+    maybe_more_ = got == room || eager_;
+    large_ = got == room || (large_ && got >= BufferPool::small_size);
+    return Got::bytes;
+  }
+  if (begin_ == end_) consume(0);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    maybe_more_ = false;
+    drained_ = true;
+    return Got::nothing;
+  }
+  maybe_more_ = false;
+  end_state_ = n == 0 ? Io::eof : Io::failed;
+  error_ = n == 0 ? 0 : errno;
+  return Got::end;
+}
+
+void Input::arm(bool drained) noexcept {
+  if (!drained) reactor_.probe_later(*this);
+  readiness_.arm(reactor_, fd_, *descriptor_, drained);
+}
+
+void Input::on_ready(bool cancelled) noexcept {
+  if (std::exchange(probe_hit_, false)) {
+    timed_out_ = false;
+    notify(ended() ? end_state_ : Io::ok);
+    return;
+  }
+  if (cancelled) {
+    notify(std::exchange(timed_out_, false) ? Io::timeout : Io::cancelled);
+    return;
+  }
+  timed_out_ = false;
+  switch (receive()) {
+    case Got::bytes:
+      notify(Io::ok);
+      return;
+    case Got::end:
+      notify(end_state_);
+      return;
+    case Got::nothing:
+      arm(true);
+      return;
+  }
+}
+
+void Input::notify(Io result) noexcept {
+  result_ = result;
+  if (std::coroutine_handle<> waiter = std::exchange(waiter_, nullptr)) {
+    timer_.clear();
+    waiter.resume();
+    return;
+  }
+  if (watcher_ == nullptr) return;
+  // Re-armed before the call, because the watcher may end this object.
+  if (result == Io::ok && !full()) arm(false);
+  watcher_(watcher_owner_);
+}
+
+bool Input::More::await_ready() noexcept {
+  Input& in = input_;
+  if (in.fd_ < 0) {
+    in.result_ = Io::cancelled;
+    return true;
+  }
+  if (in.ended()) {
+    in.result_ = in.end_state_;
+    return true;
+  }
+  if (in.readiness_.armed() || !in.maybe_more_) return false;
+  switch (in.receive()) {
+    case Got::bytes:
+      in.result_ = Io::ok;
+      return true;
+    case Got::end:
+      in.result_ = in.end_state_;
+      return true;
+    case Got::nothing:
+      return false;
+  }
+  return false;
+}
+
+void Input::More::await_suspend(std::coroutine_handle<> waiter) noexcept {
+  input_.waiter_ = waiter;
+  input_.timer_.set(deadline_);
+  if (!input_.readiness_.armed()) input_.arm(input_.drained_);
+}
+
+Io Input::More::await_resume() noexcept { return input_.result_; }
+
+void Input::watch(Watcher fn, void* owner) noexcept {
+  watcher_ = fn;
+  watcher_owner_ = owner;
+  if (fd_ < 0 || readiness_.armed()) return;
+  while (maybe_more_ && !ended() && !full()) {
+    if (receive() == Got::nothing) break;
+  }
+  if (!ended() && !full()) arm(drained_);
+}
+
+void Input::cancel() noexcept {
+  if (fd_ >= 0) readiness_.cancel(reactor_, fd_, *descriptor_);
+}
+
+void Input::probe() noexcept {
+  if (fd_ < 0 || !readiness_.armed() || full()) return;
+  if (reads_ != probed_reads_) {
+    reactor_.probe_later(*this);
+    return;
+  }
+  if (receive() == Got::nothing) return;
+  probe_hit_ = true;
+  cancel();
+}
+
+// ---- Output
+// ------------------------------------------------------------------------------------------------------
+
+Output::Output(Reactor& reactor) noexcept
+    : reactor_(reactor),
+      readiness_(
+          Direction::write,
+          [](void* self, bool cancelled) { static_cast<Output*>(self)->on_ready(cancelled); }, this),
+      timer_(
+          reactor.wheel,
+          [](void* self) {
+            auto* output = static_cast<Output*>(self);
+            output->timed_out_ = true;
+            output->readiness_.cancel(output->reactor_, output->fd_, *output->descriptor_);
+          },
+          this) {}
+
+Output::Write Output::write(std::span<const std::string_view> pieces,
+                            std::chrono::milliseconds gap) noexcept {
+  first_ = 0;
+  count_ = 0;
+  for (std::string_view piece : pieces) {
+    if (piece.empty()) continue;
+    // sendmsg takes a pointer to non-const and does not write through it.
+    pieces_[count_++] = {const_cast<char*>(piece.data()), piece.size()};
+  }
+  gap_ = gap;
+  return Write{*this};
+}
+
+Output::Put Output::send() noexcept {
+  bool moved = false;
+  while (first_ < count_) {
+    ssize_t n = 0;
+    if (count_ - first_ == 1) {
+      n = ::send(fd_, pieces_[first_].iov_base, pieces_[first_].iov_len, MSG_NOSIGNAL);
+    } else {
+      msghdr message{};
+      message.msg_iov = &pieces_[first_];
+      message.msg_iovlen = static_cast<std::size_t>(count_ - first_);
+      n = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    }
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return moved ? Put::some : Put::nothing;
+      error_ = errno;
+      return Put::failed;
+    }
+    moved = true;
+    auto sent = static_cast<std::size_t>(n);
+    sent_ += sent;
+    while (first_ < count_ && sent >= pieces_[first_].iov_len) sent -= pieces_[first_++].iov_len;
+    if (first_ == count_) return Put::all;
+    pieces_[first_].iov_base = static_cast<char*>(pieces_[first_].iov_base) + sent;
+    pieces_[first_].iov_len -= sent;
+    // A short write means that the socket's buffer is full; the kernel will say when it is not.
+    return Put::some;
+  }
+  return Put::all;
+}
+
+bool Output::Write::await_ready() noexcept {
+  Output& out = output_;
+  if (out.fd_ < 0) {
+    out.result_ = Io::cancelled;
+    return true;
+  }
+  switch (out.send()) {
+    case Put::all:
+      out.result_ = Io::ok;
+      return true;
+    case Put::failed:
+      out.result_ = Io::failed;
+      return true;
+    default:
+      return false;
+  }
+}
+
+void Output::Write::await_suspend(std::coroutine_handle<> waiter) noexcept {
+  Output& out = output_;
+  out.waiter_ = waiter;
+  out.timer_.set(out.reactor_.wheel.in(out.gap_));
+  out.readiness_.arm(out.reactor_, out.fd_, *out.descriptor_, true);
+}
+
+void Output::on_ready(bool cancelled) noexcept {
+  if (cancelled) {
+    finish(std::exchange(timed_out_, false) ? Io::timeout : Io::cancelled);
+    return;
+  }
+  timed_out_ = false;
+  if (connecting_) {
+    // connect(2) again is the one question that answers "connected", "not yet" and "failed" alike.
+    if (::connect(fd_, reinterpret_cast<const sockaddr*>(address_), address_length_) == 0 ||
+        errno == EISCONN) {
+      finish(Io::ok);
+    } else if (errno == EALREADY || errno == EINPROGRESS || errno == EINTR) {
+      readiness_.arm(reactor_, fd_, *descriptor_, true);
+    } else {
+      error_ = errno;
+      finish(Io::failed);
+    }
+    return;
+  }
+  switch (send()) {
+    case Put::all:
+      finish(Io::ok);
+      return;
+    case Put::failed:
+      finish(Io::failed);
+      return;
+    case Put::some:
+      timer_.set(reactor_.wheel.in(gap_));
+      break;
+    case Put::nothing:
+      break;
+  }
+  readiness_.arm(reactor_, fd_, *descriptor_, true);
+}
+
+void Output::finish(Io result) noexcept {
+  result_ = result;
+  connecting_ = false;
+  timer_.clear();
+  if (std::coroutine_handle<> waiter = std::exchange(waiter_, nullptr)) waiter.resume();
+}
+
+void Output::Connect::await_suspend(std::coroutine_handle<> waiter) noexcept {
+  output_.waiter_ = waiter;
+  output_.timer_.set(deadline_);
+  output_.readiness_.arm(output_.reactor_, output_.fd_, *output_.descriptor_, true);
+}
+
+// ---- Stream
+// ------------------------------------------------------------------------------------------------------
+
+Stream::~Stream() { close(); }
+
+bool Stream::adopt(int fd) noexcept {
+  if (reactor_.add(fd, descriptor_) != 0) {
+    ::close(fd);
+    return false;
+  }
+  fd_ = input.fd_ = output.fd_ = fd;
+  input.descriptor_ = output.descriptor_ = &descriptor_;
+  return true;
+}
+
+Output::Connect Stream::connect(const sockaddr_storage& address, socklen_t length,
+                                Deadline deadline) noexcept {
+  output.connecting_ = false;
+  output.result_ = Io::failed;
+  const int fd = ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    output.error_ = errno;
+    return {output, deadline};
+  }
+  if (address.ss_family != AF_UNIX) {
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  // Before the reactor knows it: an unconnected socket would report a hang-up.
+  const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), length) == 0;
+  if (!connected && errno != EINPROGRESS) {
+    output.error_ = errno;
+    ::close(fd);
+    return {output, deadline};
+  }
+  if (!adopt(fd)) {
+    output.error_ = EMFILE;
+    return {output, deadline};
+  }
+  output.result_ = Io::ok;
+  output.connecting_ = !connected;
+  output.address_ = &address;
+  output.address_length_ = length;
+  return {output, deadline};
+}
+
+void Stream::shutdown_write() noexcept {
+  if (fd_ >= 0) ::shutdown(fd_, SHUT_WR);
+}
+
+void Stream::close() noexcept {
+  if (fd_ < 0) return;
+  reactor_.remove(fd_, descriptor_);
+  ::close(fd_);
+  fd_ = input.fd_ = output.fd_ = -1;
+}
+
+void Stream::reset() noexcept {
+  if (fd_ < 0) return;
+  const linger now{1, 0};
+  ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  close();
+}
+
+std::size_t Stream::unacknowledged() const noexcept {
+  int bytes = 0;
+  if (fd_ < 0 || ::ioctl(fd_, TIOCOUTQ, &bytes) != 0) return 0;
+  return static_cast<std::size_t>(bytes);
+}
+
+void Stream::Closed::await_suspend(std::coroutine_handle<> waiter) const noexcept {
+  stream_.input.unwatch();
+  stream_.input.waiter_ = waiter;
+}
+
+void Yield::await_suspend(std::coroutine_handle<> waiter) const {
+  boost::asio::post(reactor_.context, waiter);
+}
+
+}  // namespace portico::proxy

@@ -1,0 +1,121 @@
+// After a 101: bytes both ways, each direction by itself, until one side ends.
+
+#include <array>
+#include <utility>
+
+#include "proxy/exchange.hpp"
+#include "proxy/http/forward.hpp"
+
+namespace portico::proxy {
+
+namespace {
+constexpr unsigned reads_in_a_row = 16;
+// What the backend still has to say to a client that has ended its side.
+constexpr std::chrono::milliseconds farewell{500};
+}  // namespace
+
+/// Relays the 101, then the backend's bytes to the client; the other direction runs beside it. The exchange
+/// ends with it.
+Task<void> Exchange::tunnel() {
+  Input& input = lease_.stream().input;
+  status_ = response_.status;
+  close_client_ = true;
+  tunnelling_ = true;
+  lease_.endpoint().cells().codes[status_].add();
+  lease_.endpoint().report_success();
+  head_out_.release();
+  client_.input.unwatch();
+  client_.input.consume(head_size_ + initial_);
+  input_released_ = true;
+  Block head = write_response_head();
+  input.consume(response_head_size_);
+  Io io = co_await client_.output.write(std::string_view(head.data(), response_head_out_),
+                                        timeouts().client_write);
+  head.release();
+  relayed_ = true;
+
+  if (io == Io::ok && cause_ == Cause::none) {
+    input.set_eager(true);
+    client_.input.set_eager(true);
+    tunnel_deadline_ = worker_.reactor.wheel.in(timeouts().websocket_idle);
+    upload_stopped_ = false;
+    upload_.start(tunnel_upward());
+    for (unsigned reads = 1; io == Io::ok; ++reads) {
+      if (input.empty()) {
+        io = co_await input.more(tunnel_deadline_);
+        // Traffic in the other direction has moved the deadline.
+        if (io == Io::timeout && !tunnel_ending_ && !worker_.reactor.wheel.passed(tunnel_deadline_))
+          io = Io::ok;
+        continue;
+      }
+      tunnel_deadline_ = worker_.reactor.wheel.in(timeouts().websocket_idle);
+      const std::string_view bytes = input.data();
+      tap_.tunnel(false, bytes);
+      worker_.cells.response_body_bytes.add(bytes.size());
+      io = co_await client_.output.write(bytes, timeouts().client_write);
+      input.consume(bytes.size());
+      if (reads % reads_in_a_row == 0) co_await Yield(worker_.reactor);
+    }
+  } else if (io == Io::ok) {
+    io = Io::cancelled;
+  }
+  co_await stop_upload();
+  client_.input.set_eager(false);
+  lease_.drop();
+
+  // An orderly end, or silence for too long, ends as orderly for the client; anything else is passed on as a
+  // break.
+  const bool orderly = io == Io::eof || (io == Io::timeout && (tunnel_ending_ || client_.open()));
+  session_.end = orderly ? Session::End::linger : Session::End::reset;
+  telemetry::Ended how = telemetry::Ended::complete;
+  if (cause_ == Cause::client_gone) {
+    how = telemetry::Ended::client_gone;
+  } else if (io == Io::timeout && !tunnel_ending_) {
+    how = telemetry::Ended::timeout;
+  } else if (!orderly) {
+    how = telemetry::Ended::backend_broke_off;
+  }
+  finish(how, status_);
+}
+
+/// The client's bytes to the backend.
+Task<void> Exchange::tunnel_upward() {
+  Stream& upstream = lease_.stream();
+  Input& input = client_.input;
+  for (unsigned reads = 1;; ++reads) {
+    if (input.empty()) {
+      const Io io = co_await input.more(tunnel_deadline_);
+      if (upload_stopped_ || cause_ != Cause::none) co_return;
+      if (io == Io::timeout) {
+        if (!worker_.reactor.wheel.passed(tunnel_deadline_)) continue;
+        // The other direction sees the same silence and ends the tunnel.
+        co_return;
+      }
+      if (io == Io::eof) {
+        // The client has said all; the backend may still answer its farewell.
+        tunnel_ending_ = true;
+        upstream.shutdown_write();
+        upstream.input.set_idle_deadline(worker_.reactor.wheel.in(farewell));
+        co_return;
+      }
+      if (io != Io::ok) {
+        abort(Cause::client_gone);
+        co_return;
+      }
+    }
+    tunnel_deadline_ = worker_.reactor.wheel.in(timeouts().websocket_idle);
+    const std::string_view bytes = input.data();
+    tap_.tunnel(true, bytes);
+    worker_.cells.request_body_bytes.add(bytes.size());
+    const Io io = co_await upstream.output.write(bytes, timeouts().websocket_idle);
+    if (upload_stopped_ || cause_ != Cause::none) co_return;
+    if (io != Io::ok) co_return;  // the other direction reads what the backend said last, then its end
+    input.consume(bytes.size());
+    if (reads % reads_in_a_row == 0) {
+      co_await Yield(worker_.reactor);
+      if (upload_stopped_ || cause_ != Cause::none) co_return;
+    }
+  }
+}
+
+}  // namespace portico::proxy

@@ -1,0 +1,157 @@
+#pragma once
+// One event loop on one thread: its listeners, sessions, upstream pools, settings and counters. Workers share
+// nothing but the connection limits.
+//
+// owns:    its io_context, reactor, sessions (by their coroutines), endpoints and listening sockets
+// threads: start(), post() and join() are the control thread's; everything else runs on the worker's own
+// thread The life of a connection, in order: Listener (listener.cpp) -> serve (session.cpp) -> Exchange
+// (exchange.cpp, exchange_request.cpp, exchange_response.cpp, tunnel.cpp).
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/intrusive/list.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
+
+#include "conf/settings.hpp"
+#include "proxy/connection_limits.hpp"
+#include "proxy/h1/head.hpp"
+#include "proxy/http/client_address.hpp"
+#include "proxy/http/request_id.hpp"
+#include "proxy/listener.hpp"
+#include "proxy/reactor.hpp"
+#include "proxy/upstream.hpp"
+#include "routing/table.hpp"
+#include "telemetry/cells.hpp"
+
+namespace portico::proxy {
+
+class Session;
+
+/// What lets a Session stand in its worker's list.
+struct SessionLink : boost::intrusive::list_base_hook<> {};
+
+/// Settings as the control thread hands them to each worker, with the counters' labels looked up.
+struct Blueprint {
+  conf::Settings settings;
+  std::vector<telemetry::RouteLabel> route_labels;  ///< by RouteId
+  telemetry::RouteLabel no_route{};                 ///< for requests that never got a route
+  std::vector<std::vector<telemetry::EndpointLabel>> endpoint_labels;  ///< by upstream, by endpoint
+};
+
+/// Addresses that an endpoint's name resolves to now.
+struct Resolution {
+  conf::Url url;
+  std::vector<SocketAddress> addresses;
+};
+
+/// Settings in force on one worker. Exchanges hold the ones they began under, so a reload never changes a
+/// running stream. The count is not atomic: it never leaves its worker.
+struct WorkerConfig : boost::intrusive_ref_counter<WorkerConfig, boost::thread_unsafe_counter> {
+  WorkerConfig(const Blueprint& blueprint, std::vector<Upstream> upstreams);
+
+  conf::Settings settings;
+  routing::RouteTable table;
+  http::TrustedProxies trusted;
+  std::vector<telemetry::RouteLabel> route_labels;
+  telemetry::RouteLabel no_route;
+  std::vector<Upstream> upstreams;  ///< by UpstreamId
+};
+using ConfigPtr = boost::intrusive_ptr<WorkerConfig>;
+
+class Worker {
+ public:
+  /// `on_drained` is called on the worker's thread when it has no more sessions after drain().
+  Worker(std::size_t index, telemetry::WorkerCells& cells, ConnectionLimits& limits,
+         std::function<void()> on_drained);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();
+
+  // ---- control thread ----
+  void start(std::shared_ptr<const Blueprint> blueprint, std::vector<ListenerSocket> listeners);
+  /// Takes effect soon. Exchanges in progress keep the old settings. `listeners` are added, `closed` (labels)
+  /// go.
+  void reload(std::shared_ptr<const Blueprint> blueprint, std::vector<ListenerSocket> listeners,
+              std::vector<telemetry::ListenerLabel> closed);
+  void resolve(std::shared_ptr<const std::vector<Resolution>> resolutions);
+  /// Stops accepting, closes idle connections, lets exchanges finish.
+  void drain();
+  /// Ends every session at once.
+  void cut();
+  void join();
+
+  // ---- the worker's own thread ----
+  [[nodiscard]] const ConfigPtr& config() const noexcept { return config_; }
+  [[nodiscard]] bool draining() const noexcept { return draining_; }
+  [[nodiscard]] bool cutting() const noexcept { return cutting_; }
+  void add(Session& session) noexcept;
+  void remove(Session& session) noexcept;
+  /// A connection over a limit may be told so; false when enough are being told already.
+  bool enter_turned_away() noexcept;
+  void leave_turned_away() noexcept;
+  /// The current time as an HTTP date, made at most once a second.
+  std::string_view http_date();
+
+  boost::asio::io_context context;
+  Reactor reactor;
+  telemetry::WorkerCells& cells;
+  ConnectionLimits& limits;
+  http::RequestIds request_ids;
+
+  // Scratch of the exchange whose head is being looked at. Nothing here survives a suspension.
+  h1::HeadFields fields;
+  routing::PathScratch path_scratch;
+  http::ForwardedChain chain;
+
+ private:
+  using Command = std::function<void()>;
+  using SessionList = boost::intrusive::list<SessionLink, boost::intrusive::constant_time_size<false>>;
+
+  void post(Command command);
+  void on_mail(bool cancelled) noexcept;
+  void run_commands();
+  void apply(const Blueprint& blueprint);
+  void listen(std::vector<ListenerSocket> listeners);
+  Endpoint& endpoint_for(const conf::Url& url, telemetry::EndpointLabel label);
+  void check_drained();
+  void run();
+
+  std::size_t index_;
+  std::function<void()> on_drained_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  ConfigPtr config_;
+  struct NamedEndpoint {
+    telemetry::EndpointLabel label;
+    std::unique_ptr<Endpoint> endpoint;
+  };
+  std::vector<NamedEndpoint> endpoints_;
+  std::shared_ptr<const std::vector<Resolution>> resolutions_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  SessionList sessions_;
+  std::size_t turned_away_ = 0;
+  bool draining_ = false;
+  bool cutting_ = false;
+  bool drained_ = false;
+  std::string date_;
+  std::int64_t date_second_ = 0;
+
+  // The mailbox: the control thread's only way in.
+  int mail_fd_ = -1;
+  Reactor::Descriptor mail_descriptor_ = nullptr;
+  Readiness mail_;
+  std::mutex mail_mutex_;
+  std::vector<Command> mailbox_;
+
+  std::thread thread_;
+};
+
+}  // namespace portico::proxy
