@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <signal.h>
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <exception>
 #include <thread>
@@ -42,9 +42,9 @@ using boost::system::error_code;
 using Stream = boost::beast::basic_stream<stream_protocol>;
 using Parser = http::request_parser<http::string_body>;
 
-constexpr std::size_t max_head = 8 * 1024;
+constexpr std::size_t max_head = 8192;
 constexpr std::size_t max_body = 1024;
-constexpr std::size_t max_lingering_bytes = 256 * 1024;
+constexpr std::size_t max_lingering_bytes = 262'144;
 constexpr std::chrono::seconds linger_timeout{2};
 constexpr std::chrono::milliseconds accept_pause{100};
 

@@ -87,7 +87,7 @@ std::string render_status(const Registry& registry, const ProcessState& state, M
   const double uptime = state.started == Moment{}
                             ? 0.0
                             : std::max(0.0, std::chrono::duration<double>(now - state.started).count());
-  json::object out{
+  const json::object out{
       {"version", PORTICO_VERSION},
       {"pid", ::getpid()},
       {"started", moment_json(state.started)},

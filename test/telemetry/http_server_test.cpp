@@ -14,6 +14,14 @@ using namespace portico;
 using namespace portico::telemetry;
 using portico::test::Client;
 
+// UBSan opens a pipe when it first checks an object's type, so without descriptors it takes sound objects for
+// broken ones.
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define PORTICO_UNDER_UBSAN
+#endif
+#endif
+
 namespace {
 
 HttpServer serve(HttpServer::Handler handler, HttpBounds bounds = {}) {
@@ -96,6 +104,10 @@ TEST_CASE("a client that does not take its answer is cut") {
 }
 
 TEST_CASE("without descriptors accepting rests instead of spinning, and goes on once there are some") {
+#ifdef PORTICO_UNDER_UBSAN
+  WARN("skipped: UBSan itself needs descriptors");
+  return;
+#endif
   const HttpServer server = serve(hello);
   const std::string address = server.address().text();
   CHECK(Client(address).get("/").status == 200);
