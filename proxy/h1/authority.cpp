@@ -21,20 +21,18 @@ bool valid_port(std::string_view port) noexcept {
 }  // namespace
 
 bool valid_authority(std::string_view authority) noexcept {
-  std::size_t host_end = 0;
-  if (authority.starts_with('[')) {
-    const std::size_t bracket = authority.find(']');
-    if (bracket == std::string_view::npos || !all(Octet::hex_colon, authority.substr(1, bracket - 1)))
-      return false;
+  const char* const begin = authority.data();
+  const char* const end = begin + authority.size();
+  const char* host_end = skip(Octet::host, begin, end);
+  if (host_end == begin) {
+    if (!authority.starts_with('[')) return false;
+    host_end = skip(Octet::hex_colon, begin + 1, end);
     // The shortest address is `::`; without this `[a.b]` would pass.
-    if (std::ranges::count(authority.substr(1, bracket - 1), ':') < 2) return false;
-    host_end = bracket + 1;
-  } else {
-    host_end = std::min(authority.find(':'), authority.size());
-    if (!all(Octet::host, authority.substr(0, host_end))) return false;
+    if (host_end == end || *host_end != ']' || std::count(begin, host_end, ':') < 2) return false;
+    ++host_end;
   }
-  if (host_end == authority.size()) return true;
-  return authority[host_end] == ':' && valid_port(authority.substr(host_end + 1));
+  if (host_end == end) return true;
+  return *host_end == ':' && valid_port(authority.substr(static_cast<std::size_t>(host_end - begin) + 1));
 }
 
 std::optional<std::string_view> authority_of(std::string_view target) noexcept {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "proxy/h1/folded.hpp"
 #include "proxy/h1/head.hpp"
 #include "proxy/h1/octets.hpp"
 
@@ -9,8 +10,10 @@ namespace portico::proxy::h1 {
 namespace {
 
 struct Known {
-  std::string_view name;  // lower case
+  Folded name;
   FieldId id;
+
+  constexpr Known(std::string_view lower_case, FieldId field) noexcept : name(lower_case), id(field) {}
 };
 
 // Shorter names first, so that each length is one run of the table.
@@ -62,18 +65,19 @@ constexpr auto first_of_length = [] {
   return first;
 }();
 
-constexpr std::string_view forwarded_prefix = "x-forwarded-";
+constexpr Folded forwarded_prefix("x-forwarded-");
 
 }  // namespace
 
 FieldId identify(std::string_view name) noexcept {
-  if (name.empty()) return FieldId::other;
-  const char initial = lower(name.front());
   if (name.size() <= longest) {
+    const PackedWord packed = pack(name);
     for (std::size_t i = first_of_length[name.size()]; i != first_of_length[name.size() + 1]; ++i)
-      if (known[i].name.front() == initial && equal_folded(name, known[i].name)) return known[i].id;
+      if (known[i].name.matches(packed)) return known[i].id;
   }
-  if (initial == 'x' && starts_with_folded(name, forwarded_prefix)) return FieldId::x_forwarded_other;
+  if (name.size() >= forwarded_prefix.size() &&
+      forwarded_prefix.matches(name.substr(0, forwarded_prefix.size())))
+    return FieldId::x_forwarded_other;
   return FieldId::other;
 }
 

@@ -2,11 +2,21 @@
 
 #include <algorithm>
 
+#include "proxy/h1/folded.hpp"
 #include "proxy/h1/octets.hpp"
 
 namespace portico::proxy::h1 {
 
 namespace {
+
+namespace word {
+constexpr Folded chunked("chunked");
+constexpr Folded close("close");
+constexpr Folded keep_alive("keep-alive");
+constexpr Folded te("te");
+constexpr Folded upgrade("upgrade");
+constexpr Folded websocket("websocket");
+}  // namespace word
 
 constexpr std::uint64_t max_length = std::uint64_t{1} << 62U;
 
@@ -28,8 +38,7 @@ HeadError read_delimiters(const HeadFields& fields, std::uint8_t minor, Delimite
   out = {};
   if (fields.has(FieldId::transfer_encoding)) {
     const Field* const encoding = fields.find(FieldId::transfer_encoding);
-    if (minor == 0 || fields.repeated(FieldId::transfer_encoding) ||
-        !equal_folded(encoding->value, "chunked"))
+    if (minor == 0 || fields.repeated(FieldId::transfer_encoding) || !word::chunked.matches(encoding->value))
       return HeadError::bad_transfer_encoding;
     out.chunked = true;
   }
@@ -48,18 +57,17 @@ HeadError read_connection(const HeadFields& fields, ConnectionOptions& out) noex
   for (const Field& field : fields.all()) {
     if (field.id != FieldId::connection) continue;
     const bool tokens = for_each_element(field.value, [&out](std::string_view option) {
-      if (!all(Octet::token, option)) return false;
-      if (equal_folded(option, "close"))
-        out.close = true;
-      else if (equal_folded(option, "keep-alive"))
+      if (word::keep_alive.matches(option))
         out.keep_alive = true;
-      else if (equal_folded(option, "upgrade"))
+      else if (word::close.matches(option))
+        out.close = true;
+      else if (word::upgrade.matches(option))
         out.upgrade = true;
-      else if (equal_folded(option, "te"))
+      else if (word::te.matches(option))
         out.te = true;
       else
         out.others = true;
-      return true;
+      return !out.others || all(Octet::token, option);
     });
     if (!tokens) return HeadError::bad_connection;
   }
@@ -72,7 +80,7 @@ bool persists(std::uint8_t minor, const ConnectionOptions& options) noexcept {
 
 bool upgrades_to_websocket(const HeadFields& fields, const ConnectionOptions& options) noexcept {
   return options.upgrade && fields.once(FieldId::upgrade) &&
-         equal_folded(fields.find(FieldId::upgrade)->value, "websocket");
+         word::websocket.matches(fields.find(FieldId::upgrade)->value);
 }
 
 bool lists_element(const HeadFields& fields, FieldId id, std::string_view element) noexcept {

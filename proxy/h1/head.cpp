@@ -71,15 +71,6 @@ std::string_view sentence_of(HeadError error) noexcept {
 HeadFields::HeadFields(std::size_t capacity)
     : fields_(std::make_unique<Field[]>(capacity)), capacity_(capacity) {}
 
-bool HeadFields::push(const Field& field) noexcept {
-  if (size_ == capacity_) return false;
-  fields_[size_] = field;
-  ++size_;
-  repeated_ |= seen_ & bit(field.id);
-  seen_ |= bit(field.id);
-  return true;
-}
-
 const Field* HeadFields::find(FieldId id) const noexcept {
   if (!has(id)) return nullptr;
   const auto fields = all();

@@ -126,7 +126,7 @@ class HeadScanner {
   void reset() noexcept { *this = HeadScanner{}; }
 
  private:
-  std::size_t position_ = 0;  // everything before it has been looked at
+  std::size_t position_ = 0;  // everything before it has been looked at, with the byte that follows each
   HeadError error_ = HeadError::none;
 };
 
@@ -143,7 +143,21 @@ class HeadFields {
     repeated_ = 0;
   }
   /// False when full.
-  bool push(const Field& field) noexcept;
+  bool push(const Field& field) noexcept {
+    if (size_ == capacity_) return false;
+    fields_[size_] = field;
+    keep();
+    return true;
+  }
+  /// Where the next field may be written in place, for keep() to add it; null when full.
+  [[nodiscard]] Field* slot() noexcept { return size_ == capacity_ ? nullptr : &fields_[size_]; }
+  /// Adds what was written to slot(), which was not null.
+  void keep() noexcept {
+    const std::uint64_t one = bit(fields_[size_].id);
+    ++size_;
+    repeated_ |= seen_ & one;
+    seen_ |= one;
+  }
   [[nodiscard]] std::span<const Field> all() const noexcept { return {fields_.get(), size_}; }
   [[nodiscard]] std::span<Field> all() noexcept { return {fields_.get(), size_}; }
   /// The first field with this id, or null.

@@ -1,3 +1,6 @@
+#include <algorithm>
+
+#include "proxy/h1/block.hpp"
 #include "proxy/h1/head.hpp"
 #include "proxy/h1/octets.hpp"
 
@@ -13,39 +16,59 @@ std::optional<std::size_t> leading_crlf(std::string_view bytes) noexcept {
   return bytes.starts_with("\r\n") ? 2 : 0;
 }
 
+namespace {
+
+// A byte and the one behind it say whether a line end is whole, without a stop at every line.
+constexpr bool broken(char byte, char next) noexcept { return (byte == '\r') != (next == '\n'); }
+// Where all line ends before are whole, LF and CR in a row begin the empty line.
+constexpr bool empty_line(char byte, char next) noexcept { return byte == '\n' && next == '\r'; }
+
+// The first index of [at, size - 1) at which one of the two holds, or size - 1. Nothing before `at` does.
+std::size_t find_pair(std::string_view bytes, std::size_t at) noexcept {
+  const std::size_t last = bytes.size() - 1;
+  if (last >= block_size) {
+    while (at != last) {
+      // The last block overlaps what has been looked at rather than going byte by byte.
+      at = std::min(at, last - block_size);
+      const Block here = load_block(bytes.data() + at);
+      const Block next = load_block(bytes.data() + at + 1);
+      const std::size_t hit = first_hit(((here == every('\r')) ^ (next == every('\n'))) |
+                                        ((here == every('\n')) & (next == every('\r'))));
+      at += hit;
+      if (hit != block_size) break;
+    }
+    return at;
+  }
+  while (at != last && !broken(bytes[at], bytes[at + 1]) && !empty_line(bytes[at], bytes[at + 1])) ++at;
+  return at;
+}
+
+}  // namespace
+
 HeadScanner::State HeadScanner::scan(std::string_view bytes) noexcept {
   if (error_ != HeadError::none) return State::bad;
-  const char* const begin = bytes.data();
-  const char* const end = begin + bytes.size();
-  const char* at = begin + position_;
-  while (at != end) {
-    at = find_control(at, end);
-    if (at == end) break;
-    if (*at == '\n') {
-      error_ = HeadError::bare_line_feed;
-      break;
-    }
-    if (*at != '\r') {
-      // Which byte is allowed where is the parser's to say.
-      ++at;
-      continue;
-    }
-    // A CR that is the last byte so far is looked at again with its successor.
-    if (end - at == 1) break;
-    if (at[1] != '\n') {
-      error_ = HeadError::bare_carriage_return;
-      break;
-    }
-    // Every LF before this one was the end of a line, or the scan would have stopped there.
-    const bool empty_line = at == begin || at[-1] == '\n';
-    at += 2;
-    if (empty_line) {
-      position_ = static_cast<std::size_t>(at - begin);
+  if (bytes.size() <= position_) return State::need_more;
+  if (bytes.front() == '\n') {
+    error_ = HeadError::bare_line_feed;
+    return State::bad;
+  }
+  // A head that begins with the empty line has no LF in front of it.
+  if (bytes.starts_with("\r\n")) {
+    position_ = 2;
+    return State::complete;
+  }
+  position_ = find_pair(bytes, position_);
+  if (position_ + 1 == bytes.size()) return State::need_more;
+  if (empty_line(bytes[position_], bytes[position_ + 1])) {
+    if (position_ + 2 == bytes.size()) return State::need_more;
+    if (bytes[position_ + 2] == '\n') {
+      position_ += 3;
       return State::complete;
     }
+    ++position_;
   }
-  position_ = static_cast<std::size_t>(at - begin);
-  return error_ == HeadError::none ? State::need_more : State::bad;
+  error_ = bytes[position_] == '\r' ? HeadError::bare_carriage_return : HeadError::bare_line_feed;
+  return State::bad;
 }
 
 }  // namespace portico::proxy::h1

@@ -8,8 +8,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
+
+#include "proxy/h1/block.hpp"
 
 namespace portico::proxy::h1 {
 
@@ -76,22 +77,38 @@ constexpr bool all(Octet octet, std::string_view bytes) noexcept {
 
 /// The first byte of [at, end) that is not Octet::text (so a CR or LF stops it), or `end`.
 inline const char* find_control(const char* at, const char* end) noexcept {
-  // Most bytes of a head are plain text: sixteen are cleared at a time. Written with the compilers' vector
-  // type rather than one processor's intrinsics.
-  using Block = unsigned char __attribute__((vector_size(16)));
-  constexpr Block space = Block{} + static_cast<unsigned char>(0x20);
-  constexpr Block tab = Block{} + static_cast<unsigned char>('\t');
-  constexpr Block del = Block{} + static_cast<unsigned char>(0x7f);
-  while (end - at >= static_cast<std::ptrdiff_t>(sizeof(Block))) {
-    Block block;
-    std::memcpy(&block, at, sizeof block);
-    const auto hits = ((block < space) & (block != tab)) | (block == del);
-    std::uint64_t halves[2];
-    std::memcpy(halves, &hits, sizeof halves);
-    if ((halves[0] | halves[1]) != 0) break;
-    at += sizeof(Block);
+  while (end - at >= static_cast<std::ptrdiff_t>(block_size)) {
+    const Block block = load_block(at);
+    const std::size_t hit = first_hit((block < every(' ')) | (block == every('\x7f')));
+    at += hit;
+    if (hit == block_size) continue;
+    // HTAB is too rare to be told apart in every block.
+    if (*at != '\t') return at;
+    ++at;
   }
   return skip(Octet::text, at, end);
+}
+
+/// The first byte of [at, end) that is not Octet::target, or `end`.
+inline const char* find_target_end(const char* at, const char* end) noexcept {
+  for (; end - at >= static_cast<std::ptrdiff_t>(block_size); at += block_size) {
+    const Block block = load_block(at);
+    const std::size_t hit = first_hit((block <= every(' ')) | (block == every('\x7f')));
+    if (hit != block_size) return at + hit;
+  }
+  return skip(Octet::target, at, end);
+}
+
+/// The first byte of [at, end) that is not Octet::token, or `end`.
+inline const char* find_token_end(const char* at, const char* end) noexcept {
+  // Names are letters and `-` with few exceptions, so one block mostly tells where a name ends; whatever else
+  // it meets is looked up.
+  if (end - at >= static_cast<std::ptrdiff_t>(block_size)) {
+    const Block block = load_block(at);
+    const Block letter = (block | every(' ')) - every('a');
+    at += first_hit((letter >= every(26)) & (block != every('-')));
+  }
+  return skip(Octet::token, at, end);
 }
 
 /// `bytes` without the blanks around it.

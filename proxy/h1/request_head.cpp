@@ -8,25 +8,26 @@ namespace portico::proxy::h1 {
 
 namespace {
 
-// RFC 9112 section 3. Moves `at` past the CRLF.
+// RFC 9112 section 3. Moves `at` past the CRLF. Every search stops at the CR of the line's end at the latest,
+// or at a byte that is refused.
 HeadError read_request_line(const char*& at, const char* end, std::size_t target_limit,
                             RequestHead& out) noexcept {
   const char* const method = at;
-  if (method == end || !may_start_request(*method)) return HeadError::bad_method;
+  if (!may_start_request(*method)) return HeadError::bad_method;
   at = skip(Octet::token, method, end);
-  if (at == end) return HeadError::bad_request_line;
   if (*at != ' ') return is(Octet::target, *at) ? HeadError::bad_method : HeadError::bad_request_line;
   out.method = {method, static_cast<std::size_t>(at - method)};
 
   const char* const target = ++at;
-  at = skip(Octet::target, target, end);
-  if (at == target || at == end || *at != ' ') return HeadError::bad_request_line;
+  at = find_target_end(target, end);
+  if (at == target || *at != ' ') return HeadError::bad_request_line;
   out.target = {target, static_cast<std::size_t>(at - target)};
   if (out.target.size() > target_limit) return HeadError::target_too_long;
 
   const char* const version = ++at;
-  const char* stop = nullptr;
-  if (cut_text(at, end, stop) != HeadError::none) return HeadError::bad_request_line;
+  const char* const stop = find_control(version, end);
+  if (stop[0] != '\r' || stop[1] != '\n') return HeadError::bad_request_line;
+  at = stop + 2;
   return read_version({version, static_cast<std::size_t>(stop - version)}, HeadError::bad_request_line,
                       out.minor);
 }
@@ -51,6 +52,7 @@ HeadError parse_request(std::string_view head, const RequestLimits& limits, Head
   fields.clear();
   out = {};
   out.fields = &fields;
+  if (!ends_like_a_head(head)) return HeadError::bad_request_line;
   const char* at = head.data();
   const char* const end = at + head.size();
   if (const HeadError error = read_request_line(at, end, limits.target, out); error != HeadError::none)

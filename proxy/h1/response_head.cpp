@@ -13,8 +13,9 @@ namespace {
 // servers do.
 HeadError read_status_line(const char*& at, const char* end, ResponseHead& out) noexcept {
   const char* const begin = at;
-  const char* stop = nullptr;
-  if (cut_text(at, end, stop) != HeadError::none) return HeadError::bad_status_line;
+  const char* const stop = find_control(begin, end);
+  if (stop[0] != '\r' || stop[1] != '\n') return HeadError::bad_status_line;
+  at = stop + 2;
   const std::string_view line{begin, static_cast<std::size_t>(stop - begin)};
   if (const HeadError error = read_version(line.substr(0, 8), HeadError::bad_status_line, out.minor);
       error != HeadError::none)
@@ -43,6 +44,7 @@ HeadError parse_response(std::string_view head, bool to_head_request, HeadFields
   fields.clear();
   out = {};
   out.fields = &fields;
+  if (!ends_like_a_head(head)) return HeadError::bad_status_line;
   const char* at = head.data();
   const char* const end = at + head.size();
   if (const HeadError error = read_status_line(at, end, out); error != HeadError::none) return error;

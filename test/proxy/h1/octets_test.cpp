@@ -64,6 +64,21 @@ TEST_CASE("every control byte but HTAB is found, alone in a block and in the res
   }
 }
 
+TEST_CASE("the end of a token and of a target is the first byte that cannot be in it, at every place") {
+  for (const std::size_t size : {std::size_t{1}, std::size_t{15}, std::size_t{16}, std::size_t{40}}) {
+    for (std::size_t at = 0; at < size; ++at) {
+      for (int value = 0; value < 256; ++value) {
+        std::string text(size, 'a');
+        text[at] = static_cast<char>(value);
+        const char* const begin = text.data();
+        const char* const end = begin + size;
+        REQUIRE(find_token_end(begin, end) == (is(Octet::token, text[at]) ? end : begin + at));
+        REQUIRE(find_target_end(begin, end) == (is(Octet::target, text[at]) ? end : begin + at));
+      }
+    }
+  }
+}
+
 TEST_CASE("a list gives its elements without blanks, and empty ones not at all") {
   CHECK(elements("a, b,\tc") == std::vector<std::string>{"a", "b", "c"});
   CHECK(elements(" , ,a b,, ") == std::vector<std::string>{"a b"});

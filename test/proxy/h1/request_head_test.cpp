@@ -87,7 +87,7 @@ TEST_CASE("a method is any token that begins with a letter, with its case kept")
        {"*1", "$5", "+OK", "-ERR", ":1", "1GET", "_GET", "GE(T", "GE\"T", "GET,", "G\xc3T"})
     CHECK(error_of_request(line(method + " / HTTP/1.1")) == HeadError::bad_method);
   CHECK(error_of_request(line(" / HTTP/1.1")) == HeadError::bad_method);
-  CHECK(error_of_request("\r\n\r\n") == HeadError::bad_method);
+  CHECK(error_of_request("\r\n\r\n") == HeadError::bad_request_line);
 }
 
 TEST_CASE("a request line is three parts with exactly one space between them") {
