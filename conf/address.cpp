@@ -229,7 +229,7 @@ std::optional<ListenAddress> ListenAddress::parse(std::string_view text) {
 
 std::string ListenAddress::text() const {
   if (is_unix) return std::string(unix_prefix) + path;
-  const std::string suffix = ":" + std::to_string(port);
+  std::string suffix = ":" + std::to_string(port);
   if (any) return suffix;
   return ip.is_v4() ? ip.text() + suffix : "[" + ip.text() + "]" + suffix;
 }

@@ -81,6 +81,7 @@ void check_route_target(const RouteSettings& route, const std::string& path,
 
 void check_routes(const Settings& settings, Findings& findings) {
   std::vector<std::string_view> upstreams;
+  upstreams.reserve(settings.upstreams.size());
   for (const UpstreamSettings& upstream : settings.upstreams) upstreams.push_back(upstream.name);
 
   std::map<std::pair<RouteSettings::Match, std::string_view>, std::size_t> seen;

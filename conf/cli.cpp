@@ -167,6 +167,7 @@ std::optional<EarlyExit> read_words(const Parsed& parsed, CommandLine& line) {
     const auto command = command_named(word);
     if (!command) {
       std::vector<std::string_view> known;
+      known.reserve(commands.size());
       for (const auto& words : commands) known.push_back(words.word);
       return wrong_usage(with_meant(fmt::format("there is no command {}", shown(word)), word, known));
     }

@@ -175,7 +175,8 @@ class ValueReader {
     if (!written_.items)
       return wrong(fmt::format("expected a list of {}, found {}", item_noun<T>, whole_.shown));
     const auto& items = *written_.items;
-    if (items.size() < type.min) return wrong(fmt::format("expected at least one of {}", item_noun<T>));
+    if (items.size() < type.min)
+      return wrong(fmt::format("expected one or more {}, found an empty list", item_noun<T>));
     if (items.size() > type.max)
       return wrong(fmt::format("expected at most {} {}, found {}", type.max, item_noun<T>, items.size()));
 

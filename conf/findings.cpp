@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 
 namespace portico::conf {
 namespace {
@@ -74,6 +75,10 @@ bool Findings::spoiled(std::string_view path) const {
 }
 
 std::vector<Problem> Findings::take_problems() && {
+  // Only the file has lines; an operator goes through it from top to bottom.
+  std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& a, const Problem& b) {
+    return std::tuple(a.line == 0, a.line, a.column) < std::tuple(b.line == 0, b.line, b.column);
+  });
   if (dropped_ != 0)
     problems_.push_back(
         {problems_.back().source, 0, 0, {}, fmt::format("{} more problems; mend these first", dropped_)});

@@ -48,7 +48,8 @@ class Findings {
   [[nodiscard]] bool spoiled(std::string_view path) const;
   [[nodiscard]] bool placed(const std::string& path) const { return origins_.contains(path); }
 
-  /// All problems, with a last line that counts those that were not kept.
+  /// All problems, those of the file by position and then the others, with a last line that counts those that
+  /// were not kept.
   [[nodiscard]] std::vector<Problem> take_problems() &&;
 
  private:

@@ -19,7 +19,7 @@
 namespace portico::conf {
 
 /// The longest text that is read.
-inline constexpr std::size_t max_json_size = 1024 * 1024;
+inline constexpr std::size_t max_json_size = 1'048'576;
 /// The deepest nesting of lists and objects.
 inline constexpr std::size_t max_json_depth = 32;
 

@@ -38,10 +38,9 @@ struct Sources {
 };
 
 struct Loaded {
-  Settings settings;  ///< use only when ok()
-  std::vector<Problem>
-      problems;      ///< all of them, in the order of the file, the environment, the flags, the checks
-  std::string file;  ///< the file that was read; empty: none
+  Settings settings;              ///< use only when ok()
+  std::vector<Problem> problems;  ///< all of them: those of the file by position, then the others
+  std::string file;               ///< the file that was read; empty: none
   [[nodiscard]] bool ok() const noexcept { return problems.empty(); }
   /// One problem a line.
   [[nodiscard]] std::string problem_text() const;

@@ -22,11 +22,11 @@ enum class LogLevel : std::uint8_t { debug, info, warn, error };
 
 /// Bounds on what a client or a backend may send. Sizes in bytes.
 struct Limits {
-  std::size_t request_head = 64 * 1024;
+  std::size_t request_head = 65'536;
   std::size_t request_fields = 200;
-  std::size_t request_target = 16 * 1024;
+  std::size_t request_target = 16'384;
   std::uint64_t request_body = 64ULL * 1024 * 1024;
-  std::size_t response_head = 64 * 1024;
+  std::size_t response_head = 65'536;
   std::size_t connections = 65'536;
   std::size_t connections_per_client = 4'096;
   friend bool operator==(const Limits&, const Limits&) = default;
