@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <exception>
 
 #include "proxy/http/forward.hpp"
 
@@ -98,17 +99,30 @@ Exchange::Exchange(Session& session, std::size_t head_size) noexcept
 Task<bool> Exchange::run() {
   session_.exchange = this;
   worker_.cells.streams.add();
-  const std::optional<OwnAnswer> own = admit();
   bool again = false;
-  if (own) {
-    again = co_await answer(*own);
-  } else {
-    again = co_await relay();
+  std::exception_ptr exception;
+  try {
+    const std::optional<OwnAnswer> own = admit();
+    if (own) {
+      again = co_await answer(*own);
+    } else {
+      again = co_await relay();
+    }
+  } catch (...) {
+    // For want of memory. The request side must not outlive this frame.
+    exception = std::current_exception();
+    abort(Cause::cut);
+  }
+  if (exception) {
+    co_await stop_upload();
+    lease_.drop();
+    if (!finished_) finish_with_cause();
   }
   client_.input.unwatch();
   worker_.cells.streams.sub();
   session_.exchange = nullptr;
   assert(finished_);
+  if (exception) std::rethrow_exception(exception);
   co_return again;
 }
 
@@ -269,6 +283,7 @@ Task<bool> Exchange::relay() {
 
 /// No byte of a final response went to the client yet: tell it what happened, if it can be told.
 Task<bool> Exchange::answer_cause() {
+  co_await stop_upload();
   if (lease_) {
     if (cause_ == Cause::upstream_broke_off || cause_ == Cause::response_malformed ||
         cause_ == Cause::response_head_timeout) {
@@ -277,7 +292,6 @@ Task<bool> Exchange::answer_cause() {
     }
     lease_.drop();
   }
-  co_await stop_upload();
   const CauseWords words = words_of(cause_);
   if (!words.answer || worker_.cutting()) {
     finish(words.how, words.status);

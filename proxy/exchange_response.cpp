@@ -132,7 +132,7 @@ Task<bool> Exchange::relay_response() {
     session_.end = Session::End::reset;
     co_return false;
   }
-  if (response_.keep_alive && input.empty() && !input.ended() && request_fully_read()) {
+  if (upstream.open() && response_.keep_alive && input.empty() && !input.ended() && request_fully_read()) {
     lease_.give_back();
   } else {
     lease_.drop();

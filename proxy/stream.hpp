@@ -164,6 +164,7 @@ class Output {
     Deadline deadline_;
   };
 
+  [[nodiscard]] bool armed() const noexcept { return readiness_.armed(); }
   [[nodiscard]] int error() const noexcept { return error_; }
   /// Bytes handed to the kernel so far, over the life of the connection.
   [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }

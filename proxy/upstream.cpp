@@ -1,6 +1,7 @@
 #include "proxy/upstream.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <utility>
 
@@ -47,7 +48,6 @@ constexpr std::uint32_t most_doublings = 6;  // 32 s
 // A unix socket whose backlog is full refuses at once instead of waiting as TCP does.
 constexpr std::chrono::milliseconds unix_retry{50};
 
-bool closed_for_good(const Stream& stream) noexcept { return !stream.input.armed(); }
 }  // namespace
 
 Endpoint::Endpoint(Reactor& reactor, const conf::Url& url, telemetry::EndpointCells& cells) noexcept
@@ -77,8 +77,10 @@ void Endpoint::close_idle() noexcept {
 }
 
 void Endpoint::retire(UpstreamConnection& connection) noexcept {
+  // Whoever wrote has been woken and joined before the lease ended; only a read may be outstanding.
+  assert(!connection.stream.output.armed());
   connection.stream.close();
-  if (closed_for_good(connection.stream)) {
+  if (!connection.stream.input.armed()) {
     delete &connection;  // NOLINT(cppcoreguidelines-owning-memory): a connection owns itself until its last
                          // event
     return;
