@@ -133,7 +133,8 @@ TEST_CASE("from an untrusted peer every forwarding header is discarded and writt
   CHECK(seen.all("X-Real-IP") == std::vector<std::string>{"127.0.0.1"});
   CHECK(seen.all("X-Forwarded-Proto") == std::vector<std::string>{"http"});
   CHECK(seen.all("X-Forwarded-Host") == std::vector<std::string>{"front.example"});
-  for (const char* name : {"Forwarded", "X-Forwarded-Prefix", "X-Forwarded-Port", "X-Forwarded-Server"})
+  CHECK(seen.all("Forwarded") == std::vector<std::string>{"for=127.0.0.1;proto=http;host=\"front.example\""});
+  for (const char* name : {"X-Forwarded-Prefix", "X-Forwarded-Port", "X-Forwarded-Server"})
     CHECK_FALSE(seen.has(name));
   CHECK(seen.head.find("evil") == std::string::npos);
 }
@@ -150,7 +151,8 @@ TEST_CASE("no header that a client sends reaches CPA as the client's address", "
   const Message seen = world.cpa.wait_request(0);
   CHECK(seen.all("X-Forwarded-For") == std::vector<std::string>{"127.0.0.77"});
   CHECK(seen.all("X-Real-IP") == std::vector<std::string>{"127.0.0.77"});
-  CHECK_FALSE(seen.has("Forwarded"));
+  CHECK(seen.all("Forwarded") ==
+        std::vector<std::string>{"for=127.0.0.77;proto=http;host=\"front.example\""});
 }
 
 TEST_CASE(
@@ -369,6 +371,16 @@ TEST_CASE("an HTTP/1.0 client without keep-alive, or a client that says close, i
   Client client = world.proxy.connect();
   CHECK(client.exchange(text).body == "fine");
   CHECK(client.ends());
+}
+
+TEST_CASE("a backend that closes its connection does not close the client's", "[forwarding]") {
+  World world(ok("fine", {"Connection: close"}));
+  Client client = world.proxy.connect();
+  for (int i = 0; i < 3; ++i) {
+    const Message answer = client.exchange(get("/v1/models"));
+    CHECK(answer.body == "fine");
+    CHECK_FALSE(answer.has("Connection"));
+  }
 }
 
 TEST_CASE("an answer to HEAD has the backend's Content-Length and no body", "[forwarding]") {

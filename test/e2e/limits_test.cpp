@@ -70,6 +70,19 @@ TEST_CASE("a head of the default limits' size passes", "[limits]") {
   CHECK(seen.has_line(lines.back()));
 }
 
+TEST_CASE("a response head of the default limit's size passes", "[limits]") {
+  std::vector<std::string> lines;
+  for (int i = 0; i < 250; ++i) lines.push_back(fmt::format("X-{}: {}", i, std::string(240, 'b')));
+  Origin cpa(Origin::serve(ok("body", lines)));
+  Portico proxy{{.cpa = cpa.url()}};
+  Client client = proxy.connect();
+  for (int i = 0; i < 2; ++i) {
+    const Message answer = client.exchange(get("/v1/models"));
+    CHECK(answer.body == "body");
+    for (const auto& line : lines) REQUIRE(answer.has_line(line));
+  }
+}
+
 TEST_CASE("a request body whose Content-Length is above the limit is a 413 before the backend sees it",
           "[limits]") {
   Origin cpa(Origin::serve(ok("x")));

@@ -162,3 +162,21 @@ TEST_CASE("a client that pipelined and then goes away closes the backend request
   CHECK(eventually([&] { return cpa.open_connections() == 0; }, Deadline{1s}));
   CHECK(cpa.requests() == 1);
 }
+
+TEST_CASE(
+    "a client that cuts after more requests than are read ahead closes the backend request within a second",
+    "[pipelining]") {
+  Origin cpa([](Connection& connection) {
+    connection.read_request();
+    connection.stall_until_closed();
+  });
+  Portico proxy{{.cpa = cpa.url()}};
+  Client client = proxy.connect();
+  client.send(get("/v1/slow"));
+  cpa.wait_request(0);
+  std::string flood;
+  while (flood.size() < (64U << 20)) flood += get("/v1/next");
+  CHECK(client.send_until_stuck(flood, 200ms) < flood.size());
+  client.reset();
+  CHECK(eventually([&] { return cpa.open_connections() == 0; }, Deadline{1s}));
+}

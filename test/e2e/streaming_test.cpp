@@ -446,6 +446,22 @@ TEST_CASE("a backend that breaks off mid-body is passed on as a break, never as 
       [&] { return proxy.metric("portico_exchanges_ended_total", {"how=\"backend_broke_off\""}) == 1; }));
 }
 
+TEST_CASE(
+    "a chunked answer that breaks off is a break for an HTTP/1.0 client, whose body ends with the connection",
+    "[streaming]") {
+  const bool cut = GENERATE(true, false);
+  Origin cpa([cut](Connection& connection) {
+    connection.read_request();
+    connection.send(ok_chunked() + chunk("hello"));
+    std::this_thread::sleep_for(20ms);
+    if (cut) connection.reset();
+  });
+  Portico proxy{{.cpa = cpa.url()}};
+  const Message answer = proxy.exchange("GET /v1/models HTTP/1.0\r\nHost: x\r\n\r\n");
+  CHECK(answer.body == "hello");
+  CHECK(answer.end == End::reset);
+}
+
 TEST_CASE("a body that ends with the connection ends cleanly on FIN and as a break on a reset",
           "[streaming]") {
   const bool cut = GENERATE(true, false);
@@ -473,11 +489,14 @@ TEST_CASE("data and FIN in one segment end a body that ends with the connection 
     connection.stall_until_closed();
   });
   Portico proxy{{.cpa = cpa.url()}};
+  // Far less than a poll or a timer for each would take.
+  const Deadline deadline{2s};
   for (int i = 0; i < 50; ++i) {
     const Message answer = proxy.exchange(get("/v1/models"));
     REQUIRE(answer.body == "hello");
     REQUIRE(answer.end == End::complete);
   }
+  CHECK_FALSE(deadline.expired());
 }
 
 TEST_CASE("a client that sends its request and FIN at once is gone: the backend request is closed",

@@ -38,7 +38,7 @@ TEST_CASE("a WebSocket upgrade that the backend accepts becomes a two-way tunnel
   REQUIRE(answer.status == 101);
   CHECK(answer.one("Sec-WebSocket-Accept") == websocket::accept_for(websocket::key));
   CHECK(answer.one("Upgrade") == "websocket");
-  CHECK(answer.one("Connection") == "Upgrade");
+  CHECK(answer.one("Connection") == "upgrade");
   const Message seen = cpa.request(0);
   CHECK(seen.target == "/v1/responses?model=x");
   CHECK(seen.has_line("Sec-WebSocket-Protocol: realtime, a.b"));
@@ -66,6 +66,19 @@ TEST_CASE("frames in the segment of the 101 reach the client", "[websocket]") {
   Client client = upgraded(proxy);
   CHECK(websocket::read_frame(client).payload == "first");
   CHECK(websocket::read_frame(client).payload == "second");
+}
+
+TEST_CASE("a 101 and frames that arrive byte by byte arrive whole", "[websocket]") {
+  Origin cpa([](Connection& connection) {
+    const Message seen = connection.read_head();
+    connection.send_split(websocket::accepted(seen) + websocket::server_frame(Opcode::text, "first"), 1);
+    connection.stall_until_closed();
+  });
+  Portico proxy{{.cpa = cpa.url()}};
+  Client client = proxy.connect();
+  client.send_split(websocket::handshake("/v1/responses"), 1);
+  CHECK(client.response().status == 101);
+  CHECK(websocket::read_frame(client).payload == "first");
 }
 
 TEST_CASE("frames that the client sends with its handshake reach the backend after the 101", "[websocket]") {

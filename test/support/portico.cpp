@@ -84,9 +84,8 @@ Portico::Portico(PorticoOptions options)
 }
 
 void Portico::wait_ready() {
-  const bool ready = eventually([this] {
-    return !process_->running() || process_->wait_for_line("ready", Deadline{20ms}).has_value();
-  });
+  const bool ready = eventually(
+      [this] { return !process_->running() || process_->output().find("\nready\n") != std::string::npos; });
   const std::string output = process_->output();
   if (!ready || !process_->running()) throw std::runtime_error("portico does not get ready:\n" + output);
   std::istringstream lines(output);
