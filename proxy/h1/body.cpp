@@ -215,8 +215,7 @@ std::size_t BodyReader::take_trailer(std::string_view input) noexcept {
   }
   const char* at = line.data();
   Field field;
-  if (!line.ends_with("\r\n") || cut_field(at, line.data() + line.size(), field) != HeadError::none)
-    error_ = BodyError::bad_trailer;
+  if (cut_field(at, line.data() + line.size(), field) != HeadError::none) error_ = BodyError::bad_trailer;
   count_ = trailers_.size();
   return size;
 }

@@ -10,7 +10,7 @@ std::string_view view(const char* begin, const char* end) noexcept {
   return {begin, static_cast<std::size_t>(end - begin)};
 }
 
-// Every search below stops at a CR at the latest, and each CR that is looked at has a byte behind it.
+// Every search below stops at a control byte, and the last byte is LF: so a CR always has a byte behind it.
 bool at_crlf(const char* at) noexcept { return at[0] == '\r' && at[1] == '\n'; }
 
 // Why the line that begins at `begin` has no colon behind a name that ends at `stop`.

@@ -11,7 +11,7 @@ namespace portico::proxy::h1 {
 
 /// Cuts the field line at the front of [at, end) (RFC 9112 section 5), its id included, and moves `at` past
 /// its CRLF. At an error `at` is left where it was and `field` means nothing.
-/// Precondition: the bytes end with CRLF, so that every search stops inside them.
+/// Precondition: the bytes end with LF, so that every search stops inside them.
 HeadError cut_field(const char*& at, const char* end, Field& field) noexcept;
 
 /// Cuts all field lines of a head from [at, end), and the empty line that must stand at its very end.

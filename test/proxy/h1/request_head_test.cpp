@@ -372,6 +372,7 @@ TEST_CASE("bytes that are no complete head are refused at every length, and so i
   }
   CHECK(parse_request(bytes, {}, fields, head) == HeadError::none);
   CHECK(parse_request(bytes + "x", {}, fields, head) != HeadError::none);
+  CHECK(parse_request(bytes + bytes, {}, fields, head) != HeadError::none);
 }
 
 TEST_CASE("a parser refuses bare CR and LF by itself") {
