@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 #include <tuple>
 
 namespace portico::conf {
@@ -11,11 +10,10 @@ namespace {
 
 constexpr std::size_t max_shown_key = 48;
 
-/// `routes[3].respond.body` -> `routes[3].respond` -> `routes[3]` -> `routes` -> none.
-std::optional<std::string_view> parent_of(std::string_view path) {
+/// `routes[3].respond.body` -> `routes[3].respond` -> `routes[3]` -> `routes` -> empty.
+std::string_view parent_of(std::string_view path) {
   const auto cut = path.find_last_of(".[");
-  if (cut == std::string_view::npos) return std::nullopt;
-  return path.substr(0, cut);
+  return cut == std::string_view::npos ? std::string_view{} : path.substr(0, cut);
 }
 
 bool plain_key(std::string_view key) {
@@ -44,8 +42,8 @@ void Findings::place(const std::string& path, Origin origin) {
 }
 
 const Origin* Findings::origin_of(std::string_view path) const {
-  for (std::optional<std::string_view> at = path; at; at = parent_of(*at))
-    if (const auto it = origins_.find(*at); it != origins_.end()) return &it->second;
+  for (std::string_view at = path; !at.empty(); at = parent_of(at))
+    if (const auto it = origins_.find(at); it != origins_.end()) return &it->second;
   return nullptr;
 }
 
@@ -69,8 +67,8 @@ void Findings::add(Problem problem) {
 }
 
 bool Findings::spoiled(std::string_view path) const {
-  for (std::optional<std::string_view> at = path; at; at = parent_of(*at))
-    if (spoiled_.contains(*at)) return true;
+  for (std::string_view at = path; !at.empty(); at = parent_of(at))
+    if (spoiled_.contains(at)) return true;
   return false;
 }
 

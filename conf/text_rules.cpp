@@ -63,7 +63,7 @@ std::string_view name_objection(std::string_view text) noexcept {
   if (!text.empty() &&
       std::all_of(text.begin(), text.end(), [](char c) { return alphanumeric(c) || c == '-' || c == '_'; }))
     return {};
-  return "must consist of letters, digits, \"-\" and \"_\"";
+  return R"(must consist of letters, digits, "-" and "_")";
 }
 
 std::string_view no_objection(std::string_view) noexcept { return {}; }

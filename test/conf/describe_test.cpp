@@ -1,5 +1,6 @@
 #include "conf/describe.hpp"
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -14,7 +15,7 @@ using namespace portico::conf;
 namespace {
 
 std::string file_text(std::string_view name) {
-  std::ifstream in(std::string(PORTICO_SOURCE_DIR) + "/" + std::string(name), std::ios::binary);
+  std::ifstream in(std::filesystem::path(PORTICO_SOURCE_DIR) / name, std::ios::binary);
   REQUIRE(in);
   return {std::istreambuf_iterator<char>(in), {}};
 }
