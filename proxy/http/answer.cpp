@@ -338,6 +338,12 @@ std::string format_answer(AnswerCode code, const AnswerFacts& facts) {
   if (words.status == 429) add_field(out, "Retry-After", "1");
   if (words.status == 405) add_field(out, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
   add_field(out, "Cache-Control", "no-store");
+  // CPA lets a browser on any page read what its API says; an error of Portico's on the same path must be as
+  // readable, or the page only learns that something failed.
+  if (facts.shape != AnswerShape::html && facts.shape != AnswerShape::json) {
+    add_field(out, "Access-Control-Allow-Origin", "*");
+    add_field(out, "Access-Control-Expose-Headers", "Retry-After, X-Request-Id");
+  }
   end_with_body(
       out, facts.shape == AnswerShape::html ? "text/html; charset=utf-8" : "application/json; charset=utf-8",
       body, facts);

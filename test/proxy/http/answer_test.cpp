@@ -265,3 +265,11 @@ TEST_CASE("a 204 has neither body nor length") {
   CHECK_FALSE(seen.has("content-length"));
   CHECK_FALSE(seen.has("content-type"));
 }
+
+TEST_CASE("a page on any origin may read an API's error, as it may read CPA's own") {
+  for (const AnswerShape shape : all_shapes) {
+    const Seen seen(format_answer(AnswerCode::upstream_unreachable, facts_of(shape)));
+    const bool api = shape != AnswerShape::html && shape != AnswerShape::json;
+    CHECK(seen.all("access-control-allow-origin").size() == (api ? 1 : 0));
+  }
+}
