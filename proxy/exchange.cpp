@@ -163,7 +163,7 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
   te_trailers_ = request.te_trailers;
   head_request_ = request.method == "HEAD";
   idempotent_ = is_idempotent(request.method);
-  has_body_ = request.framing != h1::Framing::none;
+  has_body_ = request.framing == h1::Framing::chunked || request.content_length > 0;
   request_body_ = h1::BodyReader(request.framing, request.content_length);
 
   const routing::Decision decision = config_->table.decide(request.target, worker_.path_scratch);

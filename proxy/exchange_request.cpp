@@ -143,7 +143,10 @@ Task<void> Exchange::upload() {
         trailers = request_body_.write_trailers(te_trailers_);
       const std::array<std::string_view, 2> pieces{bytes.substr(0, fed.forward), trailers};
       body_began_ = true;
+      // The backend may have no room for long, and the client may leave meanwhile.
+      input.watch_hangup(&Exchange::on_client_event, this);
       const Io io = co_await upstream.output.write(pieces, timeouts().response_body);
+      input.unwatch();
       if (upload_stopped_ || cause_ != Cause::none) co_return;
       // The backend may have answered before it stopped reading: the response side finds out.
       upstream_takes = io == Io::ok;

@@ -36,8 +36,13 @@ void Session::on_drain() noexcept {
 }
 
 void Session::on_cut() noexcept {
-  if (exchange != nullptr) exchange->abort(Cause::cut);
-  stream.close();
+  if (exchange == nullptr) {
+    stream.close();
+    return;
+  }
+  exchange->abort(Cause::cut);
+  // Not a clean end: what the client got is not the whole.
+  stream.reset();
 }
 
 Detached serve(Worker& worker, telemetry::ListenerCells& listener, int fd, http::Peer peer,

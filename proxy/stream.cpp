@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -107,6 +108,17 @@ void Input::on_ready(bool cancelled) noexcept {
     return;
   }
   timed_out_ = false;
+  if (holding()) {
+    // What is there stays in the kernel until somebody asks for it.
+    maybe_more_ = true;
+    if (look_for_hangup()) {
+      notify(end_state_);
+    } else {
+      arm(true);
+      reactor_.probe_later(*this);
+    }
+    return;
+  }
   switch (receive()) {
     case Got::bytes:
       notify(Io::ok);
@@ -129,7 +141,10 @@ void Input::notify(Io result) noexcept {
   }
   if (watcher_ == nullptr) return;
   // Re-armed before the call, because the watcher may end this object.
-  if (result == Io::ok && !full()) arm(false);
+  if (result == Io::ok && !readiness_.armed()) {
+    arm(full());
+    if (full()) reactor_.probe_later(*this);
+  }
   watcher_(watcher_owner_);
 }
 
@@ -143,7 +158,7 @@ bool Input::More::await_ready() noexcept {
     in.result_ = in.end_state_;
     return true;
   }
-  if (in.readiness_.armed() || !in.maybe_more_) return false;
+  if (!in.maybe_more_) return false;
   switch (in.receive()) {
     case Got::bytes:
       in.result_ = Io::ok;
@@ -168,11 +183,32 @@ Io Input::More::await_resume() noexcept { return input_.result_; }
 void Input::watch(Watcher fn, void* owner) noexcept {
   watcher_ = fn;
   watcher_owner_ = owner;
-  if (fd_ < 0 || readiness_.armed()) return;
+  hold_ = false;
+  if (fd_ < 0) return;
   while (maybe_more_ && !ended() && !full()) {
     if (receive() == Got::nothing) break;
   }
-  if (!ended() && !full()) arm(drained_);
+  if (ended()) return;
+  if (!readiness_.armed()) arm(drained_ || full());
+  if (full()) reactor_.probe_later(*this);
+}
+
+void Input::watch_hangup(Watcher fn, void* owner) noexcept {
+  watcher_ = fn;
+  watcher_owner_ = owner;
+  hold_ = true;
+  if (fd_ < 0) return;
+  if (!readiness_.armed()) arm(true);
+  reactor_.probe_later(*this);
+}
+
+/// The peer's end can't be received while bytes stand before it, but poll(2) tells.
+bool Input::look_for_hangup() noexcept {
+  pollfd question{fd_, POLLRDHUP, 0};
+  if (::poll(&question, 1, 0) <= 0) return false;
+  if ((question.revents & (POLLRDHUP | POLLHUP | POLLERR)) == 0) return false;
+  end_state_ = Io::eof;
+  return true;
 }
 
 void Input::cancel() noexcept {
@@ -180,12 +216,19 @@ void Input::cancel() noexcept {
 }
 
 void Input::probe() noexcept {
-  if (fd_ < 0 || !readiness_.armed() || full()) return;
-  if (reads_ != probed_reads_) {
-    reactor_.probe_later(*this);
-    return;
+  if (fd_ < 0 || !readiness_.armed()) return;
+  if (holding()) {
+    if (!look_for_hangup()) {
+      reactor_.probe_later(*this);
+      return;
+    }
+  } else {
+    if (reads_ != probed_reads_) {
+      reactor_.probe_later(*this);
+      return;
+    }
+    if (full() || receive() == Got::nothing) return;
   }
-  if (receive() == Got::nothing) return;
   probe_hit_ = true;
   cancel();
 }

@@ -76,14 +76,23 @@ class Input : public ProbeLink {
   /// look at ended() and data() afterwards.
   using Watcher = void (*)(void* owner);
   void watch(Watcher fn, void* owner) noexcept;
-  void unwatch() noexcept { watcher_ = nullptr; }
+  /// As watch, but reads nothing: only the peer's leaving is looked for, also behind bytes that wait in the
+  /// kernel. A watch whose block is full goes on in this way too.
+  void watch_hangup(Watcher fn, void* owner) noexcept;
+  void unwatch() noexcept {
+    watcher_ = nullptr;
+    hold_ = false;
+  }
 
   /// Ends the present wait as cancelled.
   void cancel() noexcept;
   [[nodiscard]] bool armed() const noexcept { return readiness_.armed(); }
   /// After a short read, look for more at once instead of at the next tick: where the peer's end is the
   /// message's end.
-  void set_eager(bool eager) noexcept { eager_ = eager; }
+  void set_eager(bool eager) noexcept {
+    eager_ = eager;
+    if (eager) maybe_more_ = true;
+  }
   /// When nobody has read for this long, a watched input is cancelled.
   void set_idle_deadline(Deadline deadline) noexcept { timer_.set(deadline); }
 
@@ -98,6 +107,9 @@ class Input : public ProbeLink {
   void arm(bool drained) noexcept;
   void on_ready(bool cancelled) noexcept;
   void notify(Io result) noexcept;
+  /// Nobody waits for bytes and none can or shall be read.
+  [[nodiscard]] bool holding() const noexcept { return !waiter_ && (hold_ || full()); }
+  bool look_for_hangup() noexcept;
 
   Reactor& reactor_;
   Reactor::Descriptor* descriptor_ = nullptr;
@@ -114,6 +126,7 @@ class Input : public ProbeLink {
   bool drained_ = false;    // the last receive said EAGAIN
   bool large_ = false;      // the last read filled its block
   bool eager_ = false;
+  bool hold_ = false;
   bool timed_out_ = false;
   bool probe_hit_ = false;
   std::coroutine_handle<> waiter_;
