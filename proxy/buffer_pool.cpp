@@ -55,7 +55,8 @@ void BufferPool::give_back(char* data, std::size_t size) noexcept {
     deallocate(data);
     return;
   }
-  list->head = ::new (data) FreeBlock{list->head};
+  ::new (data) FreeBlock{list->head};
+  list->head = std::launder(reinterpret_cast<FreeBlock*>(data));
   ++list->count;
 }
 

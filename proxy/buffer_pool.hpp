@@ -50,9 +50,9 @@ class Block {
 class BufferPool {
  public:
   /// Most reads: heads, events, small bodies.
-  static constexpr std::size_t small_size = 16 * 1024;
+  static constexpr std::size_t small_size = 16'384;
   /// Bulk: a reader that filled its block comes back with this one.
-  static constexpr std::size_t large_size = 64 * 1024;
+  static constexpr std::size_t large_size = 65'536;
 
   BufferPool() = default;
   BufferPool(const BufferPool&) = delete;

@@ -68,6 +68,7 @@ std::string link_to(const conf::ListenAddress& address) {
 
 std::vector<std::string> upstream_names(const conf::Settings& settings) {
   std::vector<std::string> names;
+  names.reserve(settings.upstreams.size());
   for (const conf::UpstreamSettings& upstream : settings.upstreams) names.push_back(upstream.name);
   return names;
 }
@@ -83,6 +84,7 @@ bool same_resolution(const std::vector<Resolution>& a, const std::vector<Resolut
 
 std::vector<Resolution> resolve_all(const std::vector<conf::Url>& urls) {
   std::vector<Resolution> resolutions;
+  resolutions.reserve(urls.size());
   for (const conf::Url& url : urls) resolutions.push_back({url, resolve(url)});
   return resolutions;
 }
@@ -149,13 +151,13 @@ void Control::start() {
   const std::size_t count = registry_.workers();
   std::vector<OpenListener> opened;
   std::vector<std::vector<ListenerSocket>> sockets(count);
-  std::vector<PassedSocket> passed = take_passed_sockets();
+  const std::vector<PassedSocket> passed = take_passed_sockets();
   if (passed.empty()) {
     sockets = open(settings.listen, opened);
   } else {
     log(Level::info, "listening on {} sockets that were passed in, instead of those in the settings",
         passed.size());
-    for (PassedSocket& socket : passed) {
+    for (const PassedSocket& socket : passed) {
       const telemetry::ListenerLabel label = registry_.listener(socket.address.text());
       opened.push_back({socket.address, socket.address, label, true});
       for (std::size_t i = 0; i < count; ++i) {
@@ -179,7 +181,7 @@ void Control::start() {
     workers_.push_back(std::make_unique<Worker>(i, registry_.worker(i), limits_, [this] {
       boost::asio::post(context_, [this] { on_worker_drained(); });
     }));
-    workers_.back()->start(plan, std::move(sockets[i]));
+    workers_.back()->start(*plan, std::move(sockets[i]));
     workers_.back()->resolve(resolutions_);
   }
   state_.ready = true;

@@ -53,7 +53,7 @@ class Control {
   void wait_for_signal();
   void on_signal(int signal);
   void reload();
-  void replace_settings(conf::Loaded loaded);
+  void replace_settings(conf::Loaded fresh);
   void drain();
   void cut();
   void on_worker_drained();

@@ -84,7 +84,8 @@ Task<void> Exchange::send_request() {
       pieces[2] = trailers;
     }
   }
-  co_await upstream.output.write(pieces, timeouts().response_body);
+  const Io ignored = co_await upstream.output.write(pieces, timeouts().response_body);
+  static_cast<void>(ignored);
   const std::uint64_t sent = upstream.output.sent() - before;
   head_began_ = sent > 0;
   body_began_ = sent > head_out_size_;

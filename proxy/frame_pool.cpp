@@ -48,7 +48,8 @@ class Lists {
       ::operator delete(frame);
       return;
     }
-    c.head = ::new (frame) FreeFrame{c.head};
+    ::new (frame) FreeFrame{c.head};
+    c.head = std::launder(static_cast<FreeFrame*>(frame));
     ++c.count;
   }
 

@@ -16,6 +16,8 @@ void free_frame(void* frame, std::size_t size) noexcept;
 
 /// Base of promise types whose coroutine frames come from the pool.
 struct PooledFrame {
+  // The sized delete is the matching one: a frame is freed with its size.
+  // NOLINTNEXTLINE(misc-new-delete-overloads)
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
 };

@@ -26,6 +26,7 @@ void print(std::FILE* where, std::string_view text) { std::fwrite(text.data(), 1
 
 routing::RouteTable table_of(const conf::Settings& settings) {
   std::vector<std::string> names;
+  names.reserve(settings.upstreams.size());
   for (const conf::UpstreamSettings& upstream : settings.upstreams) names.push_back(upstream.name);
   return {settings.routes, names};
 }

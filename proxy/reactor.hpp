@@ -37,7 +37,7 @@ class Reactor {
  public:
   using Descriptor = boost::asio::detail::epoll_reactor::per_descriptor_data;
 
-  explicit Reactor(boost::asio::io_context& context);
+  explicit Reactor(boost::asio::io_context& io);
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
 

@@ -12,7 +12,7 @@ namespace portico::proxy {
 namespace {
 // How long a client that may still be sending is listened to after the last answer, and for how much.
 constexpr std::chrono::milliseconds linger_time{5'000};
-constexpr std::size_t linger_bytes = 4 * 1024 * 1024;
+constexpr std::size_t linger_bytes = 4'194'304;
 // How long what was already relayed may take to reach the client before the connection is reset.
 constexpr std::chrono::milliseconds flush_time{2'000};
 constexpr std::chrono::milliseconds turn_away_time{1'000};

@@ -134,7 +134,7 @@ void Input::on_ready(bool cancelled) noexcept {
 
 void Input::notify(Io result) noexcept {
   result_ = result;
-  if (std::coroutine_handle<> waiter = std::exchange(waiter_, nullptr)) {
+  if (const std::coroutine_handle<> waiter = std::exchange(waiter_, nullptr)) {
     timer_.clear();
     waiter.resume();
     return;
@@ -254,7 +254,7 @@ Output::Write Output::write(std::span<const std::string_view> pieces,
                             std::chrono::milliseconds gap) noexcept {
   first_ = 0;
   count_ = 0;
-  for (std::string_view piece : pieces) {
+  for (const std::string_view piece : pieces) {
     if (piece.empty()) continue;
     // sendmsg takes a pointer to non-const and does not write through it.
     pieces_[count_++] = {const_cast<char*>(piece.data()), piece.size()};
@@ -264,7 +264,6 @@ Output::Write Output::write(std::span<const std::string_view> pieces,
 }
 
 Output::Put Output::send() noexcept {
-  bool moved = false;
   while (first_ < count_) {
     ssize_t n = 0;
     if (count_ - first_ == 1) {
@@ -277,11 +276,10 @@ Output::Put Output::send() noexcept {
     }
     if (n < 0) {
       if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return moved ? Put::some : Put::nothing;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return Put::nothing;
       error_ = errno;
       return Put::failed;
     }
-    moved = true;
     auto sent = static_cast<std::size_t>(n);
     sent_ += sent;
     while (first_ < count_ && sent >= pieces_[first_].iov_len) sent -= pieces_[first_++].iov_len;
@@ -358,7 +356,7 @@ void Output::finish(Io result) noexcept {
   result_ = result;
   connecting_ = false;
   timer_.clear();
-  if (std::coroutine_handle<> waiter = std::exchange(waiter_, nullptr)) waiter.resume();
+  if (const std::coroutine_handle<> waiter = std::exchange(waiter_, nullptr)) waiter.resume();
 }
 
 void Output::Connect::await_suspend(std::coroutine_handle<> waiter) noexcept {
@@ -413,7 +411,7 @@ Output::Connect Stream::connect(const sockaddr_storage& address, socklen_t lengt
   return {output, deadline};
 }
 
-void Stream::shutdown_write() noexcept {
+void Stream::shutdown_write() const noexcept {
   if (fd_ >= 0) ::shutdown(fd_, SHUT_WR);
 }
 

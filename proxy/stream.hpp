@@ -226,7 +226,7 @@ class Stream {
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
   /// Ends our direction: the peer reads to the end of what was sent.
-  void shutdown_write() noexcept;
+  void shutdown_write() const noexcept;
   /// Closes; a peer that is still reading gets what was sent. Present and later operations end as cancelled.
   void close() noexcept;
   /// Closes with a reset, so that the peer can't take what it got for the whole.

@@ -133,7 +133,7 @@ class Fork {
       [[nodiscard]] bool await_ready() const noexcept { return !fork.running_; }
       void await_suspend(std::coroutine_handle<> waiter) const noexcept { fork.joiner_ = waiter; }
       void await_resume() const {
-        if (std::exception_ptr e = std::exchange(fork.exception_, nullptr)) std::rethrow_exception(e);
+        if (const std::exception_ptr e = std::exchange(fork.exception_, nullptr)) std::rethrow_exception(e);
       }
     };
     return Awaiter{*this};

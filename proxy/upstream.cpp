@@ -80,16 +80,15 @@ void Endpoint::retire(UpstreamConnection& connection) noexcept {
   // Whoever wrote has been woken and joined before the lease ended; only a read may be outstanding.
   assert(!connection.stream.output.armed());
   connection.stream.close();
-  if (!connection.stream.input.armed()) {
-    delete &connection;  // NOLINT(cppcoreguidelines-owning-memory): a connection owns itself until its last
-                         // event
-    return;
+  // From here on it owns itself, until its last event.
+  const auto end = [](void* self) {
+    std::default_delete<UpstreamConnection>()(static_cast<UpstreamConnection*>(self));
+  };
+  if (connection.stream.input.armed()) {
+    connection.stream.input.watch(end, &connection);
+  } else {
+    end(&connection);
   }
-  connection.stream.input.watch(
-      [](void* self) {
-        delete static_cast<UpstreamConnection*>(self);
-      },  // NOLINT(cppcoreguidelines-owning-memory)
-      &connection);
 }
 
 void Endpoint::put_idle(UpstreamConnection& connection) noexcept {

@@ -77,8 +77,8 @@ Worker::~Worker() {
 // ---- control thread
 // ----------------------------------------------------------------------------------------------
 
-void Worker::start(std::shared_ptr<const Blueprint> blueprint, std::vector<ListenerSocket> listeners) {
-  apply(*blueprint);
+void Worker::start(const Blueprint& blueprint, std::vector<ListenerSocket> listeners) {
+  apply(blueprint);
   if (reactor.add(mail_fd_, mail_descriptor_) != 0)
     throw std::runtime_error("cannot watch a worker's mailbox");
   mail_.arm(reactor, mail_fd_, mail_descriptor_, false);

@@ -56,7 +56,7 @@ struct Resolution {
 /// Settings in force on one worker. Exchanges hold the ones they began under, so a reload never changes a
 /// running stream. The count is not atomic: it never leaves its worker.
 struct WorkerConfig : boost::intrusive_ref_counter<WorkerConfig, boost::thread_unsafe_counter> {
-  WorkerConfig(const Blueprint& blueprint, std::vector<Upstream> upstreams);
+  WorkerConfig(const Blueprint& blueprint, std::vector<Upstream> owners);
 
   conf::Settings settings;
   routing::RouteTable table;
@@ -77,7 +77,7 @@ class Worker {
   ~Worker();
 
   // ---- control thread ----
-  void start(std::shared_ptr<const Blueprint> blueprint, std::vector<ListenerSocket> listeners);
+  void start(const Blueprint& blueprint, std::vector<ListenerSocket> listeners);
   /// Takes effect soon. Exchanges in progress keep the old settings. `listeners` are added, `closed` (labels)
   /// go.
   void reload(std::shared_ptr<const Blueprint> blueprint, std::vector<ListenerSocket> listeners,
@@ -120,7 +120,7 @@ class Worker {
   void on_mail(bool cancelled) noexcept;
   void run_commands();
   void apply(const Blueprint& blueprint);
-  void listen(std::vector<ListenerSocket> listeners);
+  void listen(std::vector<ListenerSocket> sockets);
   Endpoint& endpoint_for(const conf::Url& url, telemetry::EndpointLabel label);
   void check_drained();
   void run();

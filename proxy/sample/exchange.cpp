@@ -29,9 +29,9 @@ using boost::system::error_code;
 namespace {
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t max_head = 256 * 1024;
+constexpr std::size_t max_head = std::size_t{256} * 1024;
 // What is left of a request body is read up to here for the sake of the connection, as Go's server does.
-constexpr std::size_t max_leftover = 256 * 1024;
+constexpr std::size_t max_leftover = std::size_t{256} * 1024;
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
