@@ -138,6 +138,7 @@ TEST_CASE("a tunnel goes on while draining", "[lifecycle]") {
   client.send(websocket::client_frame(websocket::Opcode::close, ""));
   CHECK(websocket::read_frame(client).opcode == websocket::Opcode::close);
   CHECK(client.ends());
+  client.close();
   CHECK(proxy.process().wait_exit() == 0);
 }
 
@@ -179,6 +180,33 @@ TEST_CASE("limits, time-outs, routes and trusted proxies hold for new exchanges 
   REQUIRE(eventually([&] { return proxy.exchange(get("/anything")).body == "cpamp"; }));
   CHECK(client.exchange(get("/v1/models", {"X-Forwarded-For: 203.0.113.9"})).body == "cpa");
   CHECK(cpa.request(1).one("X-Real-IP") == "203.0.113.9");
+}
+
+TEST_CASE("no request fails while SIGHUP moves the traffic from one backend to another", "[lifecycle]") {
+  Origin one(Origin::serve(ok("x")));
+  Portico proxy{{.cpa = one.url()}};
+  std::atomic<bool> stop{false};
+  std::atomic<std::size_t> served{0};
+  std::atomic<std::size_t> failed{0};
+  std::thread hammer([&] {
+    try {
+      Client client = proxy.connect();
+      while (!stop) ++(client.exchange(get("/v1/models")).status == 200 ? served : failed);
+    } catch (const std::exception&) {
+      ++failed;
+    }
+  });
+  // Each reload names its backend for the first time, so that nothing about it is known yet.
+  std::vector<std::unique_ptr<Origin>> fresh;
+  for (int i = 0; i < 20; ++i) {
+    fresh.push_back(std::make_unique<Origin>(Origin::serve(ok("x"))));
+    proxy.reload(fmt::format(R"({{"upstreams": {{"cpa": {{"endpoints": ["{}"]}}}}}})", fresh.back()->url()));
+    CHECK(eventually([&] { return fresh.back()->requests() > 0; }));
+  }
+  stop = true;
+  hammer.join();
+  CHECK(failed == 0);
+  CHECK(served >= 20);
 }
 
 TEST_CASE("a broken settings file changes nothing and says so in the log and as a metric", "[lifecycle]") {
