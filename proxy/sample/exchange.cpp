@@ -29,6 +29,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t read_size = 16384;
 constexpr std::size_t max_head = std::size_t{256} * 1024;
 // What is left of a request body is read up to here for the sake of the connection, as Go's server does.
 constexpr std::size_t max_leftover = std::size_t{256} * 1024;
@@ -150,7 +151,7 @@ asio::awaitable<std::optional<std::size_t>> Exchange::read_some(std::span<char> 
 
 asio::awaitable<std::optional<std::string>> Exchange::read_body(std::size_t limit) {
   std::string body;
-  std::vector<char> piece(16 * 1024);
+  std::vector<char> piece(read_size);
   while (true) {
     const auto size = co_await read_some(piece);
     if (!size) co_return std::nullopt;
@@ -262,7 +263,7 @@ asio::awaitable<bool> Exchange::finish_request() {
   // A client that was never told to continue may or may not send its body: no telling where the next request
   // would begin.
   if (continue_wanted_ && !parser_->is_done()) co_return false;
-  std::vector<char> piece(parser_->is_done() ? 0 : 16 * 1024);
+  std::vector<char> piece(parser_->is_done() ? 0 : read_size);
   for (std::size_t left = max_leftover; !parser_->is_done();) {
     const auto size = co_await read_some(piece);
     if (!size || *size > left) co_return false;

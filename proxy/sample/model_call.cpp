@@ -87,7 +87,9 @@ class Call {
       co_await exchange_.respond(200, "application/json", echo_json(exchange_, body.size()));
       co_return;
     }
-    if (script_.fail_status != 0 && !(script_.blanks && !*stream)) {
+    // Blanks go out before CPA knows that it fails, but only where it does not stream.
+    const bool blanks_first = script_.blanks && !*stream;
+    if (script_.fail_status != 0 && !blanks_first) {
       co_await fail(failure_for(call_.dialect, script_.fail_status, script_.html_page, call_.model));
       co_return;
     }

@@ -23,6 +23,8 @@ namespace {
 constexpr std::size_t period = 251;
 constexpr std::size_t piece_size = period * 261;
 
+constexpr std::size_t read_size = 131072;
+
 std::optional<std::uint64_t> parse_size(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -51,7 +53,7 @@ std::string echo_json(const Exchange& exchange, std::size_t body_bytes) {
 }
 
 asio::awaitable<void> answer_echo(Exchange& exchange) {
-  std::vector<char> piece(64 * 1024);
+  std::vector<char> piece(read_size);
   std::size_t total = 0;
   while (true) {
     const auto size = co_await exchange.read_some(piece);
@@ -65,7 +67,7 @@ asio::awaitable<void> answer_echo(Exchange& exchange) {
 asio::awaitable<void> answer_sink(Exchange& exchange) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> digest(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
   EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr);
-  std::vector<char> piece(128 * 1024);
+  std::vector<char> piece(read_size);
   std::uint64_t total = 0;
   while (true) {
     const auto size = co_await exchange.read_some(piece);

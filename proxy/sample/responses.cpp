@@ -56,8 +56,8 @@ class ResponsesWriter final : public Writer {
     part_done["part"] = part(text_);
     const json::value full = part(text_);
     std::vector<Event> events;
-    events.push_back(event("response.output_text.done", std::move(done)));
-    events.push_back(event("response.content_part.done", std::move(part_done)));
+    events.push_back(event("response.output_text.done", done));
+    events.push_back(event("response.content_part.done", part_done));
     events.push_back(
         event("response.output_item.done", {{"output_index", 0}, {"item", item("completed", &full)}}));
     events.push_back(event("response.completed", {{"response", completed(text_)}}));
@@ -67,9 +67,9 @@ class ResponsesWriter final : public Writer {
   [[nodiscard]] bool streams_usage() const override { return answer_.usage; }
 
  private:
-  [[nodiscard]] Event event(std::string_view type, json::object fields) {
+  [[nodiscard]] Event event(std::string_view type, const json::object& fields) {
     json::object out{{"type", type}, {"sequence_number", sequence_++}};
-    for (auto& [name, value] : fields) out[name] = std::move(value);
+    out.insert(fields.begin(), fields.end());
     return {std::string(type), json::serialize(out)};
   }
   [[nodiscard]] static json::object part(std::string_view text) {
@@ -151,9 +151,9 @@ class RealtimeWriter final : public Writer {
     }
     return response;
   }
-  [[nodiscard]] Event event(std::string_view type, json::object fields) {
+  [[nodiscard]] Event event(std::string_view type, const json::object& fields) {
     json::object out{{"type", type}, {"event_id", fmt::format("ev_{}_{}", answer_.id, ++sequence_)}};
-    for (auto& [name, value] : fields) out[name] = std::move(value);
+    out.insert(fields.begin(), fields.end());
     return {std::string(type), json::serialize(out)};
   }
 
