@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -71,6 +72,12 @@ std::vector<std::string> upstream_names(const conf::Settings& settings) {
   names.reserve(settings.upstreams.size());
   for (const conf::UpstreamSettings& upstream : settings.upstreams) names.push_back(upstream.name);
   return names;
+}
+
+std::uint64_t inode_of(const conf::ListenAddress& address) {
+  struct stat info {};
+  if (!address.is_unix || ::lstat(address.path.c_str(), &info) != 0) return 0;
+  return info.st_ino;
 }
 
 bool same_resolution(const std::vector<Resolution>& a, const std::vector<Resolution>& b) {
@@ -159,7 +166,7 @@ void Control::start() {
         passed.size());
     for (const PassedSocket& socket : passed) {
       const telemetry::ListenerLabel label = registry_.listener(socket.address.text());
-      opened.push_back({socket.address, socket.address, label, true});
+      opened.push_back({socket.address, socket.address, label, true, 0});
       for (std::size_t i = 0; i < count; ++i) {
         UniqueFd copy(::fcntl(socket.fd.get(), F_DUPFD_CLOEXEC, 0));
         sockets[i].push_back({std::move(copy), label, socket.address.is_unix});
@@ -169,7 +176,6 @@ void Control::start() {
   listeners_ = std::move(opened);
   management_.start(settings.admin);
 
-  const std::shared_ptr<const Blueprint> plan = blueprint(settings);
   resolutions_ = std::make_shared<const std::vector<Resolution>>(resolve_all(endpoint_urls(settings)));
   for (const Resolution& resolution : *resolutions_) {
     if (resolution.addresses.empty()) {
@@ -177,12 +183,12 @@ void Control::start() {
           settings.upstreams.front().resolve_interval.count() / 1000);
     }
   }
+  const std::shared_ptr<const Blueprint> plan = blueprint(settings);
   for (std::size_t i = 0; i < count; ++i) {
     workers_.push_back(std::make_unique<Worker>(i, registry_.worker(i), limits_, [this] {
       boost::asio::post(context_, [this] { on_worker_drained(); });
     }));
     workers_.back()->start(*plan, std::move(sockets[i]));
-    workers_.back()->resolve(resolutions_);
   }
   state_.ready = true;
   state_.started = state_.loaded = std::chrono::system_clock::now();
@@ -199,7 +205,7 @@ std::vector<std::vector<ListenerSocket>> Control::open(const std::vector<conf::L
     const telemetry::ListenerLabel label = registry_.listener(bound.text());
     for (std::size_t i = 0; i < sockets.size(); ++i)
       sockets[i].push_back({std::move(fds[i]), label, bound.is_unix});
-    opened.push_back({written, bound, label, false});
+    opened.push_back({written, bound, label, false, inode_of(bound)});
   }
   return sockets;
 }
@@ -208,6 +214,7 @@ std::shared_ptr<const Blueprint> Control::blueprint(const conf::Settings& settin
   auto plan = std::make_shared<Blueprint>();
   plan->settings = settings;
   plan->no_route = registry_.route("none");
+  plan->resolutions = resolutions_;
   const routing::RouteTable table(settings.routes, upstream_names(settings));
   for (const routing::Route& route : table.routes())
     plan->route_labels.push_back(registry_.route(route.label));
@@ -311,12 +318,12 @@ void Control::on_signal(int signal) {
 
 void Control::reload() {
   if (draining_) return;
+  ++state_.reloads;
   conf::Loaded fresh = conf::load(sources_);
   std::string problems = fresh.problem_text();
   if (fresh.ok()) {
     try {
       replace_settings(std::move(fresh));
-      ++state_.reloads;
       state_.last_reload_ok = true;
       state_.loaded = std::chrono::system_clock::now();
       publish();
@@ -328,6 +335,7 @@ void Control::reload() {
   }
   state_.last_reload_ok = false;
   publish();
+  while (problems.ends_with('\n')) problems.pop_back();
   log(Level::error, "settings not reloaded, the old ones stay in force: {}", problems);
 }
 
@@ -337,8 +345,11 @@ void Control::replace_settings(conf::Loaded fresh) {
   std::vector<OpenListener> kept;
   std::vector<telemetry::ListenerLabel> closed;
   for (const OpenListener& listener : listeners_) {
-    const bool stays = listener.passed || std::find(settings.listen.begin(), settings.listen.end(),
-                                                    listener.written) != settings.listen.end();
+    const bool wanted =
+        std::any_of(settings.listen.begin(), settings.listen.end(), [&](const conf::ListenAddress& address) {
+          return address == listener.written || address == listener.bound;
+        });
+    const bool stays = listener.passed || wanted;
     if (stays) {
       kept.push_back(listener);
     } else {
@@ -348,8 +359,9 @@ void Control::replace_settings(conf::Loaded fresh) {
   const bool passed = std::any_of(kept.begin(), kept.end(), [](const OpenListener& l) { return l.passed; });
   std::vector<conf::ListenAddress> added;
   for (const conf::ListenAddress& address : settings.listen) {
-    const bool known =
-        std::any_of(kept.begin(), kept.end(), [&](const OpenListener& l) { return l.written == address; });
+    const bool known = std::any_of(kept.begin(), kept.end(), [&](const OpenListener& l) {
+      return l.written == address || l.bound == address;
+    });
     if (!known && !passed) added.push_back(address);
   }
   std::vector<std::vector<ListenerSocket>> sockets = open(added, kept);
@@ -359,15 +371,24 @@ void Control::replace_settings(conf::Loaded fresh) {
   if (worker_count(settings) != registry_.workers())
     log(Level::warn, "a change of workers takes effect at the next start");
   telemetry::set_log_level(log_level(settings.log_level));
-  const std::shared_ptr<const Blueprint> plan = blueprint(settings);
   if (endpoint_urls(settings) != endpoint_urls(loaded_.settings)) {
     resolutions_ = std::make_shared<const std::vector<Resolution>>(resolve_all(endpoint_urls(settings)));
+  }
+  const std::shared_ptr<const Blueprint> plan = blueprint(settings);
+  for (const OpenListener& listener : listeners_) {
+    if (std::find(closed.begin(), closed.end(), listener.label) == closed.end()) continue;
+    log(Level::info, "no longer listening on {}", link_to(listener.bound));
+    remove_file(listener);
+  }
+  for (const OpenListener& listener : kept) {
+    const bool old = std::any_of(listeners_.begin(), listeners_.end(),
+                                 [&](const OpenListener& l) { return l.label == listener.label; });
+    if (!old) log(Level::info, "now listening on {}", link_to(listener.bound));
   }
   loaded_ = std::move(fresh);
   listeners_ = std::move(kept);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->reload(plan, std::move(sockets[i]), closed);
-    workers_[i]->resolve(resolutions_);
   }
   schedule_resolution();
 }
@@ -396,9 +417,13 @@ void Control::on_worker_drained() {
   if (++drained_workers_ < workers_.size()) return;
   drain_timer_.cancel();
   signals_.cancel();
-  for (const OpenListener& listener : listeners_) {
-    if (listener.bound.is_unix && !listener.passed) ::unlink(listener.bound.path.c_str());
-  }
+  for (const OpenListener& listener : listeners_) remove_file(listener);
+}
+
+/// Another process may have taken over the path meanwhile.
+void Control::remove_file(const OpenListener& listener) {
+  if (listener.inode != 0 && inode_of(listener.bound) == listener.inode)
+    ::unlink(listener.bound.path.c_str());
 }
 
 // ---- names
@@ -423,13 +448,17 @@ void Control::schedule_resolution() {
 /// The resolver may take its time, so it is asked on a thread of its own; signals are answered meanwhile.
 void Control::resolve_now() {
   resolving_ = std::jthread([this, urls = endpoint_urls(loaded_.settings)] {
-    auto found = std::make_shared<const std::vector<Resolution>>(resolve_all(urls));
+    auto found = std::make_shared<std::vector<Resolution>>(resolve_all(urls));
     boost::asio::post(context_, [this, found = std::move(found)] {
       if (draining_) return;
       // A reload may have changed the endpoints while the resolver was being asked.
       const bool current =
           std::equal(found->begin(), found->end(), resolutions_->begin(), resolutions_->end(),
                      [](const Resolution& a, const Resolution& b) { return a.url == b.url; });
+      // A resolver that fails for a while must not take away what worked.
+      for (std::size_t i = 0; current && i < found->size(); ++i) {
+        if ((*found)[i].addresses.empty()) (*found)[i].addresses = (*resolutions_)[i].addresses;
+      }
       if (current && !same_resolution(*found, *resolutions_)) {
         resolutions_ = found;
         for (const std::unique_ptr<Worker>& worker : workers_) worker->resolve(resolutions_);

@@ -41,7 +41,8 @@ class Control {
     conf::ListenAddress written;  ///< as in the settings, port 0 kept
     conf::ListenAddress bound;
     telemetry::ListenerLabel label;
-    bool passed = false;  ///< a service manager's: stays whatever the settings say
+    bool passed = false;      ///< a service manager's: stays whatever the settings say
+    std::uint64_t inode = 0;  ///< of a unix socket's file, so that only our own is removed
   };
 
   void raise_descriptor_limit();
@@ -49,6 +50,7 @@ class Control {
   std::vector<std::vector<ListenerSocket>> open(const std::vector<conf::ListenAddress>& addresses,
                                                 std::vector<OpenListener>& opened);
   std::shared_ptr<const Blueprint> blueprint(const conf::Settings& settings);
+  static void remove_file(const OpenListener& listener);
   void announce() const;
   void wait_for_signal();
   void on_signal(int signal);
@@ -73,7 +75,7 @@ class Control {
   ConnectionLimits limits_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<OpenListener> listeners_;
-  std::shared_ptr<const std::vector<Resolution>> resolutions_;
+  Resolutions resolutions_;
   std::jthread resolving_;
   std::size_t drained_workers_ = 0;
   bool draining_ = false;

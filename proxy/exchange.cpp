@@ -1,5 +1,7 @@
 #include "proxy/exchange.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -41,7 +43,12 @@ CauseWords words_of(Cause cause) noexcept {
     case Cause::request_too_large:
       return {Ended::refused, 413, AnswerCode::body_too_large, {}};
     case Cause::upstream_unreachable:
-      return {Ended::backend_broke_off, 502, AnswerCode::upstream_unreachable, {}};
+      return {Ended::refused, 502, AnswerCode::upstream_unreachable, {}};
+    case Cause::out_of_descriptors:
+      return {
+          Ended::refused, 503, AnswerCode::too_many_connections,
+          "Portico has no file descriptor left for a connection to the backend; raise its limit (ulimit -n, "
+          "LimitNOFILE=) or lower limits.connections."};
     case Cause::connect_timeout:
       return {Ended::timeout, 504, AnswerCode::upstream_timeout,
               "The backend did not accept a connection in time; check that it runs, that its URL in "
@@ -64,6 +71,28 @@ CauseWords words_of(Cause cause) noexcept {
       break;
   }
   return {Ended::complete, 0, std::nullopt, {}};
+}
+
+/// What the log says of a fault of the backend's or of the machine's; empty for a client's.
+std::string_view log_words_of(Cause cause) noexcept {
+  switch (cause) {
+    case Cause::upstream_unreachable:
+      return "no endpoint could be connected to";
+    case Cause::out_of_descriptors:
+      return "no file descriptor is left for a connection";
+    case Cause::connect_timeout:
+      return "no connection within timeouts.connect";
+    case Cause::response_head_timeout:
+      return "no response within timeouts.response_head";
+    case Cause::response_body_timeout:
+      return "the response stood still for timeouts.response_body";
+    case Cause::response_malformed:
+      return "the response breaks the rules of HTTP";
+    case Cause::upstream_broke_off:
+      return "the connection ended before the response was complete";
+    default:
+      return {};
+  }
 }
 
 AnswerCode answer_of(h1::HeadError error) noexcept {
@@ -178,8 +207,15 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
   }
   if (decision.refusal != routing::Refusal::none) {
     const bool ambiguous = decision.refusal == routing::Refusal::ambiguous_path;
-    return OwnAnswer{ambiguous ? AnswerCode::ambiguous_path : AnswerCode::bad_request,
-                     ambiguous ? std::string_view() : routing::describe(decision.refusal), nullptr};
+    std::string_view sentence = ambiguous ? std::string_view() : routing::describe(decision.refusal);
+    const std::optional<routing::Objection> objection =
+        ambiguous ? config_->table.objection(request.target, worker_.path_scratch) : std::nullopt;
+    if (objection && objection->guarded) {
+      sentence =
+          "This path belongs to the backend's own management and is not served here; the panel's pages and "
+          "management paths are /management.html and those under /v0/management/.";
+    }
+    return OwnAnswer{ambiguous ? AnswerCode::ambiguous_path : AnswerCode::bad_request, sentence, nullptr};
   }
   route_ = decision.route;
   dialect_ = telemetry::dialect_of(decision.path);
@@ -203,12 +239,14 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
 
 /// Looks at the part of the body that arrived with the head.
 std::optional<Exchange::OwnAnswer> Exchange::admit_body() {
-  if (!has_body_) return std::nullopt;
+  request_consumed_ = request_body_.done();
+  if (request_consumed_) return std::nullopt;
   body_limit_ = UINT64_MAX;
   const std::string_view rest = client_.input.data().substr(head_size_);
   const Fed fed = feed_request(rest);
   initial_ = fed.consumed;
   initial_forward_ = fed.forward;
+  request_consumed_ = request_body_.done();
   if (fed.status == h1::BodyReader::Status::error) {
     close_client_ = true;
     return OwnAnswer{AnswerCode::bad_request, words_of(Cause::request_malformed).sentence, nullptr};
@@ -292,6 +330,7 @@ Task<bool> Exchange::answer_cause() {
     }
     lease_.drop();
   }
+  complain();
   const CauseWords words = words_of(cause_);
   if (!words.answer || worker_.cutting()) {
     finish(words.how, words.status);
@@ -306,7 +345,7 @@ Task<bool> Exchange::answer(OwnAnswer own) {
   // What of the body has come is thrown away; if more is to come, the connection ends after the answer.
   if (!input_released_) client_.input.consume(head_size_ + initial_);
   input_released_ = true;
-  const bool close = close_client_ || !client_keep_alive_ || !request_fully_read() || worker_.draining();
+  const bool close = close_client_ || !client_keep_alive_ || !request_consumed_ || worker_.draining();
   http::AnswerFacts facts;
   facts.shape = shape_;
   facts.sentence = own.sentence;
@@ -380,6 +419,20 @@ void Exchange::finish(Ended how, int status) noexcept {
   tap_.end(how, status);
 }
 
-void Exchange::finish_with_cause() noexcept { finish(words_of(cause_).how, status_); }
+void Exchange::finish_with_cause() noexcept {
+  complain();
+  finish(words_of(cause_).how, status_);
+}
+
+/// Says in the log what a backend did to this exchange. What clients do is theirs, and only counted.
+void Exchange::complain() const {
+  const std::string_view what = log_words_of(cause_);
+  if (what.empty()) return;
+  const std::size_t upstream = static_cast<std::size_t>(*route_->upstream);
+  const std::string& name = config_->settings.upstreams[upstream].name;
+  worker_.complain(fmt::format("{}: {}{}{} (request {}, route {}{})", name, what, detail_.empty() ? "" : ": ",
+                               detail_, std::string_view(request_id_, request_id_length_), route_->label,
+                               relayed_ ? ", after its response had begun" : ""));
+}
 
 }  // namespace portico::proxy

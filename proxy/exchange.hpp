@@ -39,6 +39,7 @@ enum class Cause : std::uint8_t {
   request_malformed,      ///< its body broke the chunked coding
   request_too_large,      ///< its body is above the limit
   upstream_unreachable,   ///< no endpoint could be connected to
+  out_of_descriptors,     ///< Portico itself could not open a socket
   connect_timeout,        ///< timeouts.connect passed
   response_head_timeout,  ///< timeouts.response_head passed
   response_body_timeout,  ///< timeouts.response_body passed
@@ -82,8 +83,8 @@ class Exchange {
   Task<bool> answer_cause();
   void finish(telemetry::Ended how, int status) noexcept;
   void finish_with_cause() noexcept;
+  void complain() const;
   [[nodiscard]] const conf::Timeouts& timeouts() const noexcept { return config_->settings.timeouts; }
-  [[nodiscard]] bool request_fully_read() const noexcept { return request_body_.done(); }
 
   /// What a body's framing made of some bytes.
   struct Fed {
@@ -116,6 +117,7 @@ class Exchange {
   // tunnel.cpp
   Task<void> tunnel();
   Task<void> tunnel_upward();
+  void tunnel_is_used() noexcept;
 
   Session& session_;
   Worker& worker_;
@@ -147,6 +149,11 @@ class Exchange {
   h1::BodyReader request_body_;
   std::uint64_t request_payload_ = 0;
   std::uint64_t body_limit_ = 0;
+  // Two different ends of a request: only what was taken off the client's input can't be read as its next
+  // request, and only what was handed to the kernel whole leaves the upstream connection at the end of a
+  // message.
+  bool request_consumed_ = false;
+  bool request_sent_ = false;
   bool body_began_ = false;      // bytes of the body were given to the present upstream connection
   bool head_began_ = false;      // bytes of the head were
   bool input_released_ = false;  // head and initial body are consumed
@@ -170,6 +177,7 @@ class Exchange {
   Deadline tunnel_deadline_ = Deadline::never;
 
   Cause cause_ = Cause::none;
+  std::string_view detail_;  // of a malformed response: what is wrong with it
   bool finished_ = false;
   telemetry::Tap tap_;
 };

@@ -48,7 +48,7 @@ Task<bool> Exchange::acquire(bool fresh) {
     Endpoint* endpoint = upstream.choose({tried.data(), count});
     if (endpoint == nullptr) break;
     if (!fresh) {
-      lease_ = endpoint->take_idle();
+      lease_ = endpoint->take_idle(!idempotent_ || management_);
       if (lease_) co_return true;
     }
     const Deadline deadline = worker_.reactor.wheel.in(timeouts().connect);
@@ -59,6 +59,10 @@ Task<bool> Exchange::acquire(bool fresh) {
       co_return cause_ == Cause::none;
     }
     if (connected.result == Io::cancelled) break;
+    if (connected.result == Io::failed && is_local_shortage(connected.error)) {
+      cause = Cause::out_of_descriptors;
+      break;
+    }
     endpoint->report_failure();
     cause = connected.result == Io::timeout ? Cause::connect_timeout : Cause::upstream_unreachable;
     tried[count++] = endpoint;
@@ -84,13 +88,13 @@ Task<void> Exchange::send_request() {
       pieces[2] = trailers;
     }
   }
-  const Io ignored = co_await upstream.output.write(pieces, timeouts().response_body);
-  static_cast<void>(ignored);
+  const Io io = co_await upstream.output.write(pieces, timeouts().response_body);
   const std::uint64_t sent = upstream.output.sent() - before;
   head_began_ = sent > 0;
   body_began_ = sent > head_out_size_;
+  request_sent_ = io == Io::ok && request_body_.done();
   if (cause_ != Cause::none) co_return;
-  if (request_fully_read()) {
+  if (request_consumed_ || io != Io::ok) {
     watch_client();
     co_return;
   }
@@ -108,6 +112,8 @@ Task<void> Exchange::send_request() {
 /// request that may have been processed is never sent twice, unless its method makes that harmless.
 bool Exchange::may_replay() const noexcept {
   if (management_ || relayed_) return false;
+  // Bytes of the body are gone from the input.
+  if (input_released_ && (initial_ > 0 || body_began_)) return false;
   if (!head_began_) return true;
   if (has_body_ && !body_began_) return true;
   return idempotent_ && (!has_body_ || !input_released_);
@@ -124,6 +130,8 @@ Task<void> Exchange::upload() {
       const Deadline deadline = worker_.reactor.wheel.in(timeouts().request_body);
       const Io io = co_await input.more(deadline);
       if (upload_stopped_ || cause_ != Cause::none) co_return;
+      // A response that is on its way already goes on without the rest of the request.
+      if (io == Io::timeout && relayed_) co_return;
       if (io == Io::timeout) abort(Cause::request_timeout);
       if (io == Io::eof || io == Io::failed) abort(Cause::client_gone);
       if (io != Io::ok) co_return;
@@ -154,12 +162,17 @@ Task<void> Exchange::upload() {
     }
     input.consume(fed.consumed);
     if (request_body_.done()) break;
-    if (!upstream_takes) co_return;
+    if (!upstream_takes) {
+      watch_client();
+      co_return;
+    }
     if (reads % reads_in_a_row == 0) {
       co_await Yield(worker_.reactor);
       if (upload_stopped_ || cause_ != Cause::none) co_return;
     }
   }
+  request_consumed_ = true;
+  request_sent_ = upstream_takes;
   head_deadline_ = worker_.reactor.wheel.in(timeouts().response_head);
   watch_client();
 }

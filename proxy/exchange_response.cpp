@@ -11,7 +11,9 @@ namespace portico::proxy {
 
 namespace {
 constexpr unsigned reads_in_a_row = 16;
-}
+// A backend that has more to say before its answer than this never comes to it.
+constexpr unsigned most_interims = 100;
+}  // namespace
 
 /// Waits for the head of a final response and relays interim ones. After `final` the head is the first
 /// response_head_size_ bytes of the upstream's input, cut into worker_.fields; nothing may suspend before it
@@ -21,18 +23,22 @@ Task<Exchange::HeadResult> Exchange::read_response_head() {
   const std::size_t limit = config_->settings.limits.response_head;
   h1::HeadScanner scanner;
   bool any = false;
+  unsigned interims = 0;
   while (cause_ == Cause::none) {
     h1::HeadScanner::State state = h1::HeadScanner::State::need_more;
     if (!input.empty()) {
       any = true;
       state = scanner.scan(input.data());
       if (state == h1::HeadScanner::State::bad || scanner.size() > limit) {
+        detail_ = h1::sentence_of(state == h1::HeadScanner::State::bad ? scanner.error()
+                                                                       : h1::HeadError::too_large);
         cause_ = Cause::response_malformed;
         break;
       }
     }
     if (state == h1::HeadScanner::State::need_more) {
       if (!input.make_room(limit + 1)) {
+        detail_ = h1::sentence_of(h1::HeadError::too_large);
         cause_ = Cause::response_malformed;
         break;
       }
@@ -54,7 +60,9 @@ Task<Exchange::HeadResult> Exchange::read_response_head() {
     response_head_size_ = scanner.size();
     const std::string_view head = input.data().substr(0, response_head_size_);
     response_ = {};
-    if (h1::parse_response(head, head_request_, worker_.fields, response_) != h1::HeadError::none) {
+    if (const h1::HeadError error = h1::parse_response(head, head_request_, worker_.fields, response_);
+        error != h1::HeadError::none) {
+      detail_ = h1::sentence_of(error);
       cause_ = Cause::response_malformed;
       break;
     }
@@ -64,10 +72,16 @@ Task<Exchange::HeadResult> Exchange::read_response_head() {
       if (!websocket_ || !response_.websocket || accept == nullptr ||
           !worker_.fields.once(h1::FieldId::sec_websocket_accept) ||
           !http::accept_matches(websocket_key_, accept->value)) {
+        detail_ = "a 101 that was not asked for, or that does not match the request";
         cause_ = Cause::response_malformed;
         break;
       }
       co_return HeadResult::tunnel;
+    }
+    if (++interims > most_interims) {
+      detail_ = "too many interim responses";
+      cause_ = Cause::response_malformed;
+      break;
     }
     const bool relayed = co_await relay_interim(response_);
     if (!relayed) break;
@@ -94,7 +108,7 @@ Task<bool> Exchange::relay_interim(const h1::ResponseHead& head) {
 /// head says so.
 void Exchange::decide_connection() noexcept {
   payload_only_ = client_minor_ == 0 && response_.framing == h1::Framing::chunked;
-  close_client_ = !client_keep_alive_ || worker_.draining() || !request_fully_read() || payload_only_ ||
+  close_client_ = !client_keep_alive_ || worker_.draining() || !request_consumed_ || payload_only_ ||
                   response_.framing == h1::Framing::until_close;
 }
 
@@ -132,14 +146,14 @@ Task<bool> Exchange::relay_response() {
     session_.end = Session::End::reset;
     co_return false;
   }
-  if (upstream.open() && response_.keep_alive && input.empty() && !input.ended() && request_fully_read()) {
+  if (upstream.open() && response_.keep_alive && input.empty() && !input.ended() && request_sent_) {
     lease_.give_back();
   } else {
     lease_.drop();
   }
   finish(telemetry::Ended::complete, status_);
   if (!close_client_) co_return true;
-  session_.end = request_fully_read() && client_.input.empty() ? Session::End::close : Session::End::linger;
+  session_.end = request_consumed_ && client_.input.empty() ? Session::End::close : Session::End::linger;
   co_return false;
 }
 
@@ -152,7 +166,7 @@ Block Exchange::write_response_head() {
   facts.close = close_client_;
   facts.keep_alive = !close_client_ && client_minor_ == 0;
   facts.relay_trailers = te_trailers_;
-  facts.dechunk = payload_only_;
+  facts.dechunk = client_minor_ == 0;
   Block out = worker_.reactor.buffers.borrow(response_head_size_ + http::max_added_bytes);
   response_head_out_ = http::write_client_head(response_, facts, {out.data(), out.size()});
   assert(response_head_out_ > 0);
@@ -191,6 +205,7 @@ Task<bool> Exchange::relay_body(Block head) {
     const std::string_view bytes = input.data();
     const Fed fed = feed_response(bytes);
     if (fed.status == h1::BodyReader::Status::error) {
+      detail_ = "its body breaks the chunked coding";
       cause_ = Cause::response_malformed;
       co_return false;
     }
@@ -213,8 +228,9 @@ Task<bool> Exchange::relay_body(Block head) {
     input.consume(fed.consumed);
     if (response_body_.done()) co_return true;
     if (cause_ != Cause::none) co_return false;
-    if (!input.empty()) continue;
     if (reads % reads_in_a_row == 0) co_await Yield(worker_.reactor);
+    if (cause_ != Cause::none) co_return false;
+    if (!input.empty()) continue;
 
     const Deadline deadline = worker_.reactor.wheel.in(timeouts().response_body);
     const Io got = co_await input.more(deadline);

@@ -4,15 +4,18 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -197,6 +200,15 @@ namespace {
 // A burst of new connections must not keep the running ones waiting.
 constexpr std::size_t accepts_in_a_row = 64;
 constexpr std::chrono::milliseconds pause_time{100};
+
+/// Accepting stops here, so that what was accepted can be served and the endpoint for operators answers.
+int descriptor_threshold() noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::numeric_limits<int>::max();
+  const rlim_t all = std::min<rlim_t>(limit.rlim_cur, 1U << 30);
+  return static_cast<int>(all - std::clamp<rlim_t>(all / 8, 1, 256));
+}
+
 }  // namespace
 
 Listener::Listener(Worker& worker, ListenerSocket socket)
@@ -209,7 +221,8 @@ Listener::Listener(Worker& worker, ListenerSocket socket)
           Direction::read,
           [](void* self, bool cancelled) { static_cast<Listener*>(self)->on_ready(cancelled); }, this),
       retry_(
-          worker.reactor.wheel, [](void* self) { static_cast<Listener*>(self)->on_ready(false); }, this) {}
+          worker.reactor.wheel, [](void* self) { static_cast<Listener*>(self)->on_ready(false); }, this),
+      last_descriptor_(descriptor_threshold()) {}
 
 Listener::~Listener() {
   if (descriptor_ != nullptr) worker_.reactor.remove(fd_.get(), descriptor_);
@@ -235,21 +248,36 @@ void Listener::on_ready(bool cancelled) noexcept {
   if (cancelled || stopped_) return;
   switch (accept_some(accepts_in_a_row)) {
     case Accepted::all:
+      paused_ = false;
       readiness_.arm(worker_.reactor, fd_.get(), descriptor_, true);
       return;
     case Accepted::some:
-      boost::asio::post(worker_.context, [this] { on_ready(false); });
+      posted_ = true;
+      boost::asio::post(worker_.context, [this] {
+        posted_ = false;
+        on_ready(false);
+      });
       return;
     case Accepted::out_of_descriptors:
-      worker_.cells.accept_paused.add();
-      telemetry::log(telemetry::Level::warn,
-                     "out of file descriptors: accepting pauses; raise the limit (ulimit -n)");
+      if (!paused_) {
+        worker_.cells.accept_paused.add();
+        worker_.complain(
+            "out of file descriptors: accepting pauses; raise the limit (ulimit -n, LimitNOFILE=)");
+      }
+      paused_ = true;
       retry_.set(worker_.reactor.wheel.in(pause_time));
       return;
   }
 }
 
+/// Whether the next descriptor would be one of the reserve.
+bool Listener::short_of_descriptors() const noexcept {
+  const UniqueFd next(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  return next.get() < 0 || next.get() >= last_descriptor_;
+}
+
 Listener::Accepted Listener::accept_some(std::size_t most) noexcept {
+  if (paused_ && !stopped_ && short_of_descriptors()) return Accepted::out_of_descriptors;
   for (std::size_t i = 0; i < most; ++i) {
     sockaddr_storage name;
     socklen_t size = sizeof name;
@@ -257,15 +285,17 @@ Listener::Accepted Listener::accept_some(std::size_t most) noexcept {
         ::accept4(fd_.get(), reinterpret_cast<sockaddr*>(&name), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) return Accepted::all;
-      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-        return Accepted::out_of_descriptors;
-      continue;  // the connection died while it waited (ECONNABORTED and the like)
+      // The connection died while it waited, or a filter refused it: the next one may be fine.
+      if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO || errno == EPERM) continue;
+      return Accepted::out_of_descriptors;
     }
     cells_.accepted.add();
     http::Peer peer;
     peer.is_unix = unix_;
     if (!unix_) peer.ip = ip_of(name);
     admit(fd, peer);
+    // A connection that was accepted needs a second descriptor, for its backend.
+    if (fd >= last_descriptor_ && !stopped_) return Accepted::out_of_descriptors;
   }
   return Accepted::some;
 }

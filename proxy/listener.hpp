@@ -70,12 +70,13 @@ class Listener {
   /// Accepts what has already connected, then closes the socket, so that nobody who got through is refused.
   /// The object must stay until closed().
   void stop() noexcept;
-  [[nodiscard]] bool closed() const noexcept { return !readiness_.armed(); }
+  [[nodiscard]] bool closed() const noexcept { return stopped_ && !posted_ && !readiness_.armed(); }
 
  private:
   void on_ready(bool cancelled) noexcept;
   enum class Accepted : std::uint8_t { all, some, out_of_descriptors };
   Accepted accept_some(std::size_t most) noexcept;
+  [[nodiscard]] bool short_of_descriptors() const noexcept;
   void admit(int fd, const http::Peer& peer) noexcept;
 
   Worker& worker_;
@@ -84,9 +85,12 @@ class Listener {
   telemetry::ListenerCells& cells_;
   bool unix_;
   bool stopped_ = false;
+  bool posted_ = false;
+  bool paused_ = false;
   Reactor::Descriptor descriptor_ = nullptr;
   Readiness readiness_;
   Timer retry_;
+  int last_descriptor_;  // from this one on, descriptors are kept for backends and the management endpoint
 };
 
 }  // namespace portico::proxy

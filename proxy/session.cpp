@@ -16,6 +16,7 @@ constexpr std::size_t linger_bytes = 4'194'304;
 // How long what was already relayed may take to reach the client before the connection is reset.
 constexpr std::chrono::milliseconds flush_time{2'000};
 constexpr std::chrono::milliseconds turn_away_time{1'000};
+constexpr unsigned exchanges_in_a_row = 16;
 }  // namespace
 
 Session::Session(Worker& w, telemetry::ListenerCells& listener, const http::Peer& p,
@@ -63,7 +64,7 @@ Detached serve(Worker& worker, telemetry::ListenerCells& listener, int fd, http:
 }
 
 Task<void> Session::run_http1() {
-  for (;;) {
+  for (unsigned exchanges = 1;; ++exchanges) {
     const Head head = co_await read_head();
     if (head == Head::closed) co_return;
     if (head == Head::refused) {
@@ -78,6 +79,8 @@ Task<void> Session::run_http1() {
     Exchange current(*this, head_size_);
     const bool again = co_await current.run();
     if (!again) co_return;
+    // Pipelined requests that need no backend would keep the worker to themselves.
+    if (exchanges % exchanges_in_a_row == 0 && !stream.input.empty()) co_await Yield(worker.reactor);
   }
 }
 
@@ -101,7 +104,12 @@ Task<Session::Head> Session::read_head() {
     if (!input.empty() && scanner.size() == 0 && !line_skipped) {
       if (const std::optional<std::size_t> empty_line = h1::leading_crlf(input.data())) {
         line_skipped = *empty_line > 0;
-        if (*empty_line > 0) input.consume(*empty_line);
+        if (line_skipped) input.consume(*empty_line);
+        if (line_skipped && input.empty()) {
+          // Nothing of a request yet: the connection is as idle as before.
+          begun = false;
+          deadline = worker.reactor.wheel.in(settings.timeouts.keep_alive);
+        }
       }
     }
     const std::string_view bytes = input.data();

@@ -28,7 +28,7 @@ Input::Input(Reactor& reactor) noexcept
           reactor.wheel,
           [](void* self) {
             auto* input = static_cast<Input*>(self);
-            input->timed_out_ = true;
+            input->timed_out_ = input->armed();
             input->cancel();
           },
           this) {}
@@ -98,37 +98,40 @@ void Input::arm(bool drained) noexcept {
 }
 
 void Input::on_ready(bool cancelled) noexcept {
-  if (std::exchange(probe_hit_, false)) {
-    timed_out_ = false;
+  const bool asked = std::exchange(cancel_asked_, false) || cancelled;
+  const Io given_up = std::exchange(timed_out_, false) ? Io::timeout : Io::cancelled;
+  const bool hit = std::exchange(probe_hit_, false);
+  // While nothing was armed the reactor may have remembered an edge: the next arm() must ask for it.
+  drained_ = false;
+  if (fd_ < 0) {
+    notify(Io::cancelled);
+  } else if (hit) {
     notify(ended() ? end_state_ : Io::ok);
-    return;
-  }
-  if (cancelled) {
-    notify(std::exchange(timed_out_, false) ? Io::timeout : Io::cancelled);
-    return;
-  }
-  timed_out_ = false;
-  if (holding()) {
+  } else if (cancelled) {
+    notify(given_up);
+  } else if (holding()) {
     // What is there stays in the kernel until somebody asks for it.
     maybe_more_ = true;
     if (look_for_hangup()) {
       notify(end_state_);
+    } else if (asked) {
+      notify(given_up);
     } else {
       arm(true);
       reactor_.probe_later(*this);
     }
-    return;
-  }
-  switch (receive()) {
-    case Got::bytes:
+  } else {
+    const Got got = receive();
+    if (got == Got::bytes) {
       notify(Io::ok);
-      return;
-    case Got::end:
+    } else if (got == Got::end) {
       notify(end_state_);
-      return;
-    case Got::nothing:
+    } else if (asked) {
+      drained_ = false;
+      notify(given_up);
+    } else {
       arm(true);
-      return;
+    }
   }
 }
 
@@ -141,7 +144,7 @@ void Input::notify(Io result) noexcept {
   }
   if (watcher_ == nullptr) return;
   // Re-armed before the call, because the watcher may end this object.
-  if (result == Io::ok && !readiness_.armed()) {
+  if (result == Io::ok && fd_ >= 0 && !readiness_.armed()) {
     arm(full());
     if (full()) reactor_.probe_later(*this);
   }
@@ -198,7 +201,7 @@ void Input::watch_hangup(Watcher fn, void* owner) noexcept {
   watcher_owner_ = owner;
   hold_ = true;
   if (fd_ < 0) return;
-  if (!readiness_.armed()) arm(true);
+  if (!readiness_.armed()) arm(false);
   reactor_.probe_later(*this);
 }
 
@@ -211,8 +214,15 @@ bool Input::look_for_hangup() noexcept {
   return true;
 }
 
+bool Input::quiet() noexcept {
+  if (fd_ < 0 || ended() || !empty()) return false;
+  return drained_ || receive() == Got::nothing;
+}
+
 void Input::cancel() noexcept {
-  if (fd_ >= 0) readiness_.cancel(reactor_, fd_, *descriptor_);
+  if (fd_ < 0 || !readiness_.armed()) return;
+  cancel_asked_ = true;
+  readiness_.cancel(reactor_, fd_, *descriptor_);
 }
 
 void Input::probe() noexcept {
@@ -318,38 +328,41 @@ void Output::Write::await_suspend(std::coroutine_handle<> waiter) noexcept {
 }
 
 void Output::on_ready(bool cancelled) noexcept {
-  if (cancelled) {
-    finish(std::exchange(timed_out_, false) ? Io::timeout : Io::cancelled);
+  // The timer may have fired when this completion was on its way already.
+  const bool timed_out = std::exchange(timed_out_, false);
+  if (cancelled || fd_ < 0) {
+    finish(timed_out ? Io::timeout : Io::cancelled);
     return;
   }
-  timed_out_ = false;
   if (connecting_) {
     // connect(2) again is the one question that answers "connected", "not yet" and "failed" alike.
     if (::connect(fd_, reinterpret_cast<const sockaddr*>(address_), address_length_) == 0 ||
         errno == EISCONN) {
       finish(Io::ok);
-    } else if (errno == EALREADY || errno == EINPROGRESS || errno == EINTR) {
-      readiness_.arm(reactor_, fd_, *descriptor_, true);
-    } else {
+      return;
+    }
+    if (errno != EALREADY && errno != EINPROGRESS && errno != EINTR) {
       error_ = errno;
       finish(Io::failed);
+      return;
     }
-    return;
-  }
-  switch (send()) {
-    case Put::all:
-      finish(Io::ok);
+  } else {
+    const Put put = send();
+    if (put == Put::all || put == Put::failed) {
+      finish(put == Put::all ? Io::ok : Io::failed);
       return;
-    case Put::failed:
-      finish(Io::failed);
-      return;
-    case Put::some:
+    }
+    if (put == Put::some) {
       timer_.set(reactor_.wheel.in(gap_));
-      break;
-    case Put::nothing:
-      break;
+      readiness_.arm(reactor_, fd_, *descriptor_, true);
+      return;
+    }
   }
-  readiness_.arm(reactor_, fd_, *descriptor_, true);
+  if (timed_out) {
+    finish(Io::timeout);
+  } else {
+    readiness_.arm(reactor_, fd_, *descriptor_, true);
+  }
 }
 
 void Output::finish(Io result) noexcept {

@@ -50,6 +50,10 @@ class Input : public ProbeLink {
   /// True when a read would have no room.
   [[nodiscard]] bool full() const noexcept { return block_ && end_ == block_.size(); }
 
+  /// Looks whether the peer has ended or said something, unless the last look is known to have come last. Costs a system
+  /// call only after a short read that nothing has followed up yet.
+  bool quiet() noexcept;
+
   /// The peer's end or an error has been seen; what was received before is still in data().
   [[nodiscard]] bool ended() const noexcept { return end_state_ != Io::ok; }
   [[nodiscard]] Io end_state() const noexcept { return end_state_; }
@@ -128,6 +132,7 @@ class Input : public ProbeLink {
   bool eager_ = false;
   bool hold_ = false;
   bool timed_out_ = false;
+  bool cancel_asked_ = false;  // also where the completion was on its way already
   bool probe_hit_ = false;
   std::coroutine_handle<> waiter_;
   Watcher watcher_ = nullptr;

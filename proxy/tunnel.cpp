@@ -44,15 +44,20 @@ Task<void> Exchange::tunnel() {
       if (input.empty()) {
         io = co_await input.more(tunnel_deadline_);
         // Traffic in the other direction has moved the deadline.
-        if (io == Io::timeout && !tunnel_ending_ && !worker_.reactor.wheel.passed(tunnel_deadline_))
-          io = Io::ok;
+        if (io == Io::timeout && !worker_.reactor.wheel.passed(tunnel_deadline_)) io = Io::ok;
         continue;
       }
-      tunnel_deadline_ = worker_.reactor.wheel.in(timeouts().websocket_idle);
+      if (tunnel_ending_ && worker_.reactor.wheel.passed(tunnel_deadline_)) {
+        io = Io::timeout;
+        continue;
+      }
+      tunnel_is_used();
       const std::string_view bytes = input.data();
       tap_.tunnel(false, bytes);
       worker_.cells.response_body_bytes.add(bytes.size());
       io = co_await client_.output.write(bytes, timeouts().client_write);
+      if (io != Io::ok && cause_ == Cause::none)
+        cause_ = io == Io::timeout ? Cause::client_stalled : Cause::client_gone;
       input.consume(bytes.size());
       if (reads % reads_in_a_row == 0) co_await Yield(worker_.reactor);
     }
@@ -65,17 +70,22 @@ Task<void> Exchange::tunnel() {
 
   // An orderly end, or silence for too long, ends as orderly for the client; anything else is passed on as a
   // break.
-  const bool orderly = io == Io::eof || (io == Io::timeout && (tunnel_ending_ || client_.open()));
+  const bool orderly = cause_ == Cause::none && (io == Io::eof || io == Io::timeout);
   session_.end = orderly ? Session::End::linger : Session::End::reset;
   telemetry::Ended how = telemetry::Ended::complete;
   if (cause_ == Cause::client_gone) {
     how = telemetry::Ended::client_gone;
-  } else if (io == Io::timeout && !tunnel_ending_) {
+  } else if (cause_ == Cause::client_stalled || (io == Io::timeout && !tunnel_ending_)) {
     how = telemetry::Ended::timeout;
   } else if (!orderly) {
     how = telemetry::Ended::backend_broke_off;
   }
   finish(how, status_);
+}
+
+/// Either direction's traffic keeps both alive; after the client's end nothing does.
+void Exchange::tunnel_is_used() noexcept {
+  if (!tunnel_ending_) tunnel_deadline_ = worker_.reactor.wheel.in(timeouts().websocket_idle);
 }
 
 /// The client's bytes to the backend.
@@ -84,18 +94,15 @@ Task<void> Exchange::tunnel_upward() {
   Input& input = client_.input;
   for (unsigned reads = 1;; ++reads) {
     if (input.empty()) {
-      const Io io = co_await input.more(tunnel_deadline_);
+      // Silence for too long is the other direction's to see: it knows whether something waits to be written.
+      const Io io = co_await input.more(Deadline::never);
       if (upload_stopped_ || cause_ != Cause::none) co_return;
-      if (io == Io::timeout) {
-        if (!worker_.reactor.wheel.passed(tunnel_deadline_)) continue;
-        // The other direction sees the same silence and ends the tunnel.
-        co_return;
-      }
       if (io == Io::eof) {
         // The client has said all; the backend may still answer its farewell.
         tunnel_ending_ = true;
+        tunnel_deadline_ = worker_.reactor.wheel.in(farewell);
         upstream.shutdown_write();
-        upstream.input.set_idle_deadline(worker_.reactor.wheel.in(farewell));
+        upstream.input.set_idle_deadline(tunnel_deadline_);
         co_return;
       }
       if (io != Io::ok) {
@@ -103,7 +110,7 @@ Task<void> Exchange::tunnel_upward() {
         co_return;
       }
     }
-    tunnel_deadline_ = worker_.reactor.wheel.in(timeouts().websocket_idle);
+    tunnel_is_used();
     const std::string_view bytes = input.data();
     tap_.tunnel(true, bytes);
     worker_.cells.request_body_bytes.add(bytes.size());

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "telemetry/log.hpp"
+
 namespace portico::proxy {
 
 // ---- Lease
@@ -49,6 +51,10 @@ constexpr std::uint32_t most_doublings = 6;  // 32 s
 constexpr std::chrono::milliseconds unix_retry{50};
 
 }  // namespace
+
+bool is_local_shortage(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
 
 Endpoint::Endpoint(Reactor& reactor, const conf::Url& url, telemetry::EndpointCells& cells) noexcept
     : reactor_(reactor), url_(url), authority_(url.authority()), cells_(cells) {}
@@ -126,7 +132,12 @@ void Endpoint::on_idle_event(UpstreamConnection& connection) noexcept {
   retire(connection);
 }
 
-Lease Endpoint::take_idle() noexcept {
+Lease Endpoint::take_idle(bool surely_open) noexcept {
+  const auto unfit = [surely_open](Input& input) {
+    // A look at a quiet connection may have found something whose event is still on its way.
+    return !input.empty() || input.ended() || (surely_open && !input.quiet());
+  };
+  while (!idle_.empty() && unfit(idle_.front().stream.input)) on_idle_event(idle_.front());
   if (idle_.empty()) return {};
   UpstreamConnection& connection = idle_.front();
   idle_.pop_front();
@@ -183,7 +194,7 @@ Task<Endpoint::Connected> Endpoint::connect(Deadline deadline, Stream** cancelle
   }
   --leased_;
   cells_.active.sub();
-  if (outcome.result != Io::cancelled) {
+  if (outcome.result != Io::cancelled && !is_local_shortage(outcome.error)) {
     cells_.connect_failures.add();
     ++next_address_;
   }
@@ -193,12 +204,14 @@ Task<Endpoint::Connected> Endpoint::connect(Deadline deadline, Stream** cancelle
 
 void Endpoint::report_failure() noexcept {
   const auto aside = first_aside * (1U << std::min(failures_, most_doublings));
-  ++failures_;
+  if (failures_++ == 0)
+    telemetry::log(telemetry::Level::warn, "{} can't be connected to: set aside, tried again", url_.text());
   cells_.up.set(0);
   aside_until_ = reactor_.wheel.in(aside);
 }
 
 void Endpoint::report_success() noexcept {
+  if (failures_ > 0) telemetry::log(telemetry::Level::info, "{} works again", url_.text());
   failures_ = 0;
   aside_until_ = Deadline{};
   cells_.up.set(1);

@@ -29,6 +29,9 @@ struct SocketAddress {
   socklen_t length = 0;
 };
 
+/// Errors that say something about this machine, not about the endpoint: no descriptors, no memory.
+bool is_local_shortage(int error) noexcept;
+
 /// A connection to a backend: idle in its endpoint's pool, or leased by one exchange.
 class UpstreamConnection : public boost::intrusive::list_base_hook<> {
  public:
@@ -82,8 +85,9 @@ class Endpoint {
   /// Idle connections beyond the new limit are closed; 0 closes all.
   void configure(std::size_t keep_alive_connections, std::chrono::milliseconds keep_alive_timeout) noexcept;
 
-  /// The pooled connection that was used last, or an empty lease.
-  Lease take_idle() noexcept;
+  /// The pooled connection that was used last, or an empty lease. `surely_open`: for a request that may not be sent
+  /// twice, a connection whose end may have come together with its last response is looked at once more.
+  Lease take_idle(bool surely_open) noexcept;
 
   struct Connected {
     Lease lease;

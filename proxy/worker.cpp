@@ -103,22 +103,16 @@ void Worker::reload(std::shared_ptr<const Blueprint> blueprint, std::vector<List
   auto sockets = std::make_shared<std::vector<ListenerSocket>>(std::move(listeners));
   post([this, blueprint = std::move(blueprint), sockets, closed = std::move(closed)] {
     apply(*blueprint);
-    listen(std::move(*sockets));
     for (const std::unique_ptr<Listener>& listener : listeners_) {
       if (std::find(closed.begin(), closed.end(), listener->label()) != closed.end()) listener->stop();
     }
+    std::erase_if(listeners_, [](const std::unique_ptr<Listener>& listener) { return listener->closed(); });
+    listen(std::move(*sockets));
   });
 }
 
-void Worker::resolve(std::shared_ptr<const std::vector<Resolution>> resolutions) {
-  post([this, resolutions = std::move(resolutions)] {
-    resolutions_ = resolutions;
-    for (const NamedEndpoint& named : endpoints_) {
-      for (const Resolution& resolution : *resolutions_) {
-        if (resolution.url == named.endpoint->url()) named.endpoint->set_addresses(resolution.addresses);
-      }
-    }
-  });
+void Worker::resolve(Resolutions resolutions) {
+  post([this, resolutions = std::move(resolutions)] { set_addresses(*resolutions); });
 }
 
 void Worker::drain() {
@@ -207,8 +201,17 @@ void Worker::apply(const Blueprint& blueprint) {
     if (std::find(in_use.begin(), in_use.end(), named.endpoint.get()) == in_use.end())
       named.endpoint->configure(0, {});
   }
+  set_addresses(*blueprint.resolutions);
   config_ = ConfigPtr(new WorkerConfig(blueprint, std::move(upstreams)));
   fields = h1::HeadFields(std::max(config_->settings.limits.request_fields, response_fields));
+}
+
+void Worker::set_addresses(const std::vector<Resolution>& resolutions) {
+  for (const NamedEndpoint& named : endpoints_) {
+    for (const Resolution& resolution : resolutions) {
+      if (resolution.url == named.endpoint->url()) named.endpoint->set_addresses(resolution.addresses);
+    }
+  }
 }
 
 void Worker::listen(std::vector<ListenerSocket> sockets) {
@@ -242,6 +245,21 @@ void Worker::check_drained() {
   if (!draining_ || drained_ || !sessions_.empty() || turned_away_ > 0) return;
   drained_ = true;
   on_drained_();
+}
+
+void Worker::complain(std::string_view message) {
+  const std::time_t now = std::time(nullptr);
+  if (now == complained_second_) {
+    ++complaints_left_out_;
+    return;
+  }
+  complained_second_ = now;
+  const std::size_t left_out = std::exchange(complaints_left_out_, 0);
+  if (left_out > 0) {
+    telemetry::log(telemetry::Level::warn, "{} ({} more such lines left out)", message, left_out);
+  } else {
+    telemetry::log(telemetry::Level::warn, "{}", message);
+  }
 }
 
 std::string_view Worker::http_date() {

@@ -39,18 +39,20 @@ class Session;
 /// What lets a Session stand in its worker's list.
 struct SessionLink : boost::intrusive::list_base_hook<> {};
 
+/// Addresses that an endpoint's name resolves to now.
+struct Resolution {
+  conf::Url url;
+  std::vector<SocketAddress> addresses;
+};
+using Resolutions = std::shared_ptr<const std::vector<Resolution>>;
+
 /// Settings as the control thread hands them to each worker, with the counters' labels looked up.
 struct Blueprint {
   conf::Settings settings;
   std::vector<telemetry::RouteLabel> route_labels;  ///< by RouteId
   telemetry::RouteLabel no_route{};                 ///< for requests that never got a route
   std::vector<std::vector<telemetry::EndpointLabel>> endpoint_labels;  ///< by upstream, by endpoint
-};
-
-/// Addresses that an endpoint's name resolves to now.
-struct Resolution {
-  conf::Url url;
-  std::vector<SocketAddress> addresses;
+  Resolutions resolutions;                                             ///< of all endpoints
 };
 
 /// Settings in force on one worker. Exchanges hold the ones they began under, so a reload never changes a
@@ -82,7 +84,7 @@ class Worker {
   /// go.
   void reload(std::shared_ptr<const Blueprint> blueprint, std::vector<ListenerSocket> listeners,
               std::vector<telemetry::ListenerLabel> closed);
-  void resolve(std::shared_ptr<const std::vector<Resolution>> resolutions);
+  void resolve(Resolutions resolutions);
   /// Stops accepting, closes idle connections, lets exchanges finish.
   void drain();
   /// Ends every session at once.
@@ -98,6 +100,9 @@ class Worker {
   /// A connection over a limit may be told so; false when enough are being told already.
   bool enter_turned_away() noexcept;
   void leave_turned_away() noexcept;
+  /// A line in the log about something that may happen very often: at most one a second, with the number left
+  /// out.
+  void complain(std::string_view message);
   /// The current time as an HTTP date, made at most once a second.
   std::string_view http_date();
 
@@ -120,6 +125,7 @@ class Worker {
   void on_mail(bool cancelled) noexcept;
   void run_commands();
   void apply(const Blueprint& blueprint);
+  void set_addresses(const std::vector<Resolution>& resolutions);
   void listen(std::vector<ListenerSocket> sockets);
   Endpoint& endpoint_for(const conf::Url& url, telemetry::EndpointLabel label);
   void check_drained();
@@ -134,13 +140,14 @@ class Worker {
     std::unique_ptr<Endpoint> endpoint;
   };
   std::vector<NamedEndpoint> endpoints_;
-  std::shared_ptr<const std::vector<Resolution>> resolutions_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   SessionList sessions_;
   std::size_t turned_away_ = 0;
   bool draining_ = false;
   bool cutting_ = false;
   bool drained_ = false;
+  std::int64_t complained_second_ = 0;
+  std::size_t complaints_left_out_ = 0;
   std::string date_;
   std::int64_t date_second_ = 0;
 

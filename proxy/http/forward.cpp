@@ -217,6 +217,8 @@ std::size_t write_client_head(const h1::ResponseHead& head, const ClientHeadFact
   if (!interim) removed |= bit(FieldId::x_request_id);
   if (!facts.relay_trailers) removed |= bit(FieldId::trailer);
   if (facts.dechunk) removed |= bit(FieldId::transfer_encoding);
+  // RFC 9110 section 8.6: never in these, and a client could wait for the bytes it announces.
+  if (head.status < 200 || head.status == 204) removed |= bit(FieldId::content_length);
   put_kept_lines(writer, fields, removed, head.connection);
 
   if (!interim) {

@@ -293,3 +293,25 @@ TEST_CASE("what a client sent before it went away still reaches the backend", "[
   REQUIRE(ended.wait(1));
   CHECK(got == "abc");
 }
+
+TEST_CASE("a tunnel whose client has left ends soon even if the backend says one thing more", "[websocket]") {
+  Baton go;
+  Origin cpa([&](Connection& connection) {
+    const Message seen = connection.read_head();
+    connection.send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Accept: " +
+        websocket::accept_for(websocket::key) + "\r\n\r\n");
+    if (!go.wait(1)) return;
+    connection.send("one thing more");
+    // The end of the client's side comes first; then nothing is said until Portico closes.
+    while (connection.fill() == Outcome::data) {
+    }
+    connection.stall_until_closed();
+  });
+  Portico proxy{{.cpa = cpa.url()}};
+  Client client = upgraded(proxy);
+  client.close();
+  go.pass();
+  CHECK(eventually([&] { return proxy.metric("portico_streams") == 0; }, Deadline{3s}));
+}
