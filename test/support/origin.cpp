@@ -171,7 +171,7 @@ BlackHole::BlackHole() : listener_(Address::ip("127.0.0.1", 0), 0) {
   const Address address = listener_.address();
   for (int i = 0; i < 8; ++i) {
     Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    ::connect(fd.get(), address.get(), address.length);
+    static_cast<void>(::connect(fd.get(), address.get(), address.length));  // under way, or done
     pollfd polled{fd.get(), POLLOUT, 0};
     const bool connected = ::poll(&polled, 1, 100) == 1;
     fillers_.push_back(std::move(fd));

@@ -1,8 +1,8 @@
 #include "test/support/portico.hpp"
 
 #include <fmt/format.h>
-#include <signal.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <fstream>

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -11,13 +10,12 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <system_error>
-
-extern char** environ;
 
 namespace portico::test {
 
@@ -31,6 +29,7 @@ std::array<Fd, 2> make_pipe() {
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
+  out.reserve(texts.size() + 1);
   for (auto& text : texts) out.push_back(text.data());
   out.push_back(nullptr);
   return out;
@@ -52,7 +51,7 @@ std::string slurp(const std::string& path) {
 
 std::size_t entries_of(const std::string& folder) {
   std::error_code error;
-  std::filesystem::directory_iterator it(folder, error);
+  const std::filesystem::directory_iterator it(folder, error);
   return error ? 0 : static_cast<std::size_t>(std::distance(it, std::filesystem::directory_iterator()));
 }
 
@@ -67,13 +66,14 @@ Process::Process(const Command& command) {
   for (const auto& entry : command.environment) environment.push_back(entry);
   if (!command.inherit.empty()) {
     environment.push_back(fmt::format("LISTEN_FDS={}", command.inherit.size()));
-    environment.push_back("LISTEN_PID=0000000000000000");
+    environment.emplace_back("LISTEN_PID=0000000000000000");
   }
   auto argv = pointers(arguments);
   auto envp = pointers(environment);
   char* listen_pid = command.inherit.empty() ? nullptr : environment.back().data() + 11;
   // High numbers first, so that moving one to 3 does not overwrite the next.
   std::vector<Fd> moved;
+  moved.reserve(command.inherit.size());
   for (const int fd : command.inherit) moved.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 100));
 
   pid_ = ::fork();

@@ -73,7 +73,7 @@ Frame read_frame(Wire& wire, Deadline deadline) {
   Frame out;
   out.opcode = static_cast<Opcode>(start[0] & 0x0f);
   out.masked = (start[1] & 0x80) != 0;
-  std::size_t size = static_cast<std::size_t>(start[1] & 0x7f);
+  auto size = static_cast<std::size_t>(start[1] & 0x7f);
   if (size >= 126) {
     const std::string wide = wire.read_exact(size == 126 ? 2 : 8, deadline);
     size = 0;
