@@ -71,8 +71,8 @@ constexpr std::array settings_table{
     field<&Settings::listen, Settings>(
         "listen", ListType<ListenAddress>{1, max_listeners},
         "Where clients connect: host:port, [v6]:port, :port (IPv6 and IPv4) or "
-        "unix:/path.",
-        Effect::restart),
+        "unix:/path. A reload opens what is new and closes what is gone.",
+        Effect::reload),
     field<&Settings::workers, Settings>("workers", IntegerType{0, 256, {}},
                                         "Worker threads; 0 takes one for each processor.", Effect::restart),
     field<&Settings::log_level, Settings>("log_level", ChoiceType{log_levels},

@@ -136,7 +136,7 @@ Task<Session::Head> Session::read_head() {
       }
     } else if (!bytes.empty() && bytes.size() > 1) {
       // A CR that is not the beginning of one empty line.
-      head_error_ = h1::HeadError::bare_carriage_return;
+      head_error_ = h1::HeadError::bad_request_line;
       co_return Head::refused;
     }
     input.make_room(settings.limits.request_head + 1);

@@ -84,6 +84,10 @@ void ListenSocket::open_tcp() {
   check(error, address_);
   acceptor_.set_option(asio::socket_base::reuse_address(true), error);
   check(error, address_);
+  // A new process takes over while the old one drains, with the same settings: this address must be free to
+  // it too.
+  const int on = 1;
+  ::setsockopt(acceptor_.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (endpoint.protocol() == tcp::v6()) {
     acceptor_.set_option(asio::ip::v6_only(!address_.any), error);
     check(error, address_);

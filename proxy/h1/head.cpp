@@ -25,21 +25,25 @@ std::string_view sentence_of(HeadError error) noexcept {
     case HeadError::none:
       return "The head is well-formed.";
     case HeadError::too_large:
-      return "The head of the message is larger than allowed.";
+      return "The head is larger than limits.request_head (or limits.response_head) allows; send fewer or "
+             "shorter header fields, or raise the limit.";
     case HeadError::too_many_fields:
-      return "The message has more header fields than allowed.";
+      return "There are more header fields than limits.request_fields allows; send fewer, or raise the "
+             "limit.";
     case HeadError::target_too_long:
-      return "The request target is longer than allowed.";
+      return "The request target is longer than limits.request_target allows; move data from the query into "
+             "the body, or raise the limit.";
     case HeadError::bare_line_feed:
-      return "A line of the head ends with LF alone instead of CRLF.";
+      return "A line of the head ends with LF alone; end every line with CRLF.";
     case HeadError::bare_carriage_return:
-      return "The head has a CR that is not followed by LF.";
+      return "The head has a CR that is not followed by LF; end every line with CRLF and put no CR "
+             "elsewhere.";
     case HeadError::bad_method:
       return "The request method is not a token that begins with a letter.";
     case HeadError::bad_request_line:
       return "The request line is not a method, a target and an HTTP version with one space between them.";
     case HeadError::bad_version:
-      return "The HTTP version is neither 1.0 nor 1.1.";
+      return "The HTTP version is neither 1.0 nor 1.1; send HTTP/1.1.";
     case HeadError::bad_status_line:
       return "The status line is not an HTTP version, a status code and a reason.";
     case HeadError::bad_field_name:
@@ -51,9 +55,9 @@ std::string_view sentence_of(HeadError error) noexcept {
     case HeadError::obsolete_folding:
       return "A header line begins with white space; folded header lines are not accepted.";
     case HeadError::missing_host:
-      return "The request has no Host header.";
+      return "The request has no Host header; send one that names this server.";
     case HeadError::duplicate_host:
-      return "The request has more than one Host header.";
+      return "The request has more than one Host header; send one.";
     case HeadError::bad_host:
       return "The Host header is not a host with an optional port, or the request target names another host.";
     case HeadError::bad_content_length:
@@ -61,7 +65,7 @@ std::string_view sentence_of(HeadError error) noexcept {
     case HeadError::bad_transfer_encoding:
       return "Transfer-Encoding is not exactly one `chunked` in an HTTP/1.1 message that may have a body.";
     case HeadError::both_length_and_encoding:
-      return "The message has both Content-Length and Transfer-Encoding.";
+      return "The message has both Content-Length and Transfer-Encoding; send one of the two.";
     case HeadError::bad_connection:
       return "The Connection header is not a list of option names.";
   }

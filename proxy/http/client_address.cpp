@@ -111,21 +111,23 @@ void ForwardedChain::assign(const Peer& peer, const h1::HeadFields& fields, conf
                             const TrustedProxies& trusted) noexcept {
   if (!(peer.is_unix ? trusted.trusts_unix() : trusted.trusts(peer.ip))) return assign(peer);
 
+  const conf::IpAddress nobody = conf::IpAddress::v4(0);
   // Every hop that is vouched for by the one to its right, nearest first; a unix socket has no address.
   std::array<conf::IpAddress, max_items + 1> hops;
   std::size_t count = 0;
   if (!peer.is_unix) hops[count++] = peer.ip;
   if (header == conf::ClientAddressHeader::x_real_ip) {
-    if (const auto client = only_real_ip(fields)) hops[count++] = *client;
+    if (fields.has(h1::FieldId::x_real_ip)) hops[count++] = only_real_ip(fields).value_or(nobody);
   } else {
     ItemsFromRight items(fields.all());
     for (std::size_t looked_at = 0; looked_at < max_items; ++looked_at) {
       const auto item = items.next();
       if (!item) break;
       const auto address = read_item(*item);
-      if (!address) break;
-      hops[count++] = *address;
-      if (!trusted.trusts(*address)) break;
+      // A trusted proxy's word for a client it can't name. Its own address must not stand in for that client:
+      // it may be local, and local callers are trusted by the backend.
+      hops[count++] = address.value_or(nobody);
+      if (!address || !trusted.trusts(*address)) break;
     }
   }
   if (count == 0) return assign(peer);

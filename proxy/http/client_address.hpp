@@ -52,10 +52,10 @@ class ForwardedChain {
   void assign(const Peer& peer) noexcept;
   /// From a trusted peer: walks the lines of `header` (all of them, in order) from the right past trusted
   /// addresses. Stops before an item that is no address; at most 32 hops are looked at and at most 16 handed
-  /// on. Items with a port or brackets are understood and written plainly. Where the walk ends at an item
-  /// that is no address, the last address before it counts, or the peer: so a proxy that writes `unknown`
-  /// lends its own address to its clients. With ClientAddressHeader::x_real_ip only X-Real-IP is believed,
-  /// and only when it stands once. A peer that is not trusted is handled as by the other overload.
+  /// on. Items with a port or brackets are understood and written plainly. Where the walk meets an item
+  /// that is no address (`unknown`, `unix:`), the client is one that nobody can name: 0.0.0.0, never the
+  /// proxy. With ClientAddressHeader::x_real_ip only X-Real-IP is believed, and only when it stands once. A
+  /// peer that is not trusted is handled as by the other overload.
   void assign(const Peer& peer, const h1::HeadFields& fields, conf::ClientAddressHeader header,
               const TrustedProxies& trusted) noexcept;
 

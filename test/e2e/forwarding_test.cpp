@@ -170,7 +170,7 @@ TEST_CASE(
        "203.0.113.7, 127.0.0.1"},
       {{"X-Forwarded-For: 2001:db8::1"}, "2001:db8::1", "2001:db8::1, 127.0.0.1"},
       {{}, "127.0.0.1", "127.0.0.1"},
-      {{"X-Forwarded-For: ::1, rubbish"}, "127.0.0.1", "127.0.0.1"},
+      {{"X-Forwarded-For: ::1, rubbish"}, "0.0.0.0", "0.0.0.0, 127.0.0.1"},
   }));
   CAPTURE(lines);
   const Message seen = world.forwarded(get("/v1/models", lines));

@@ -149,7 +149,7 @@ TEST_CASE("ports, brackets and quotes are understood and never written") {
   }
 }
 
-TEST_CASE("an item that is no address ends the walk before it") {
+TEST_CASE("an item that is no address stands for a client that nobody can name, never for the proxy") {
   const auto trusted = trust({"10.0.0.0/8"});
   for (const std::string odd : {"unknown",
                                 "_hidden",
@@ -186,13 +186,13 @@ TEST_CASE("an item that is no address ends the walk before it") {
                                 "\xe2\x91\xa0.0.0.1"}) {
     CAPTURE(odd);
     CHECK(chain_of(peer_of("10.0.0.1"), "X-Forwarded-For: 127.0.0.1, " + odd + "\r\n", trusted).chain() ==
-          "10.0.0.1");
+          "0.0.0.0, 10.0.0.1");
     CHECK(chain_of(peer_of("10.0.0.1"), "X-Forwarded-For: 127.0.0.1, " + odd + ", 10.0.0.2\r\n", trusted)
-              .chain() == "10.0.0.2, 10.0.0.1");
+              .chain() == "0.0.0.0, 10.0.0.2, 10.0.0.1");
     CHECK(client_of(peer_of("10.0.0.1"), "X-Forwarded-For: " + odd + ", 198.51.100.7\r\n", trusted) ==
           "198.51.100.7");
     CHECK(client_of(peer_of("10.0.0.1"), "X-Real-IP: " + odd + "\r\n", trusted,
-                    ClientAddressHeader::x_real_ip) == "10.0.0.1");
+                    ClientAddressHeader::x_real_ip) == "0.0.0.0");
   }
 }
 
@@ -242,10 +242,10 @@ TEST_CASE("X-Real-IP is believed only when it stands once and is one address") {
   const auto trusted = trust({"10.0.0.0/8"});
   const auto header = ClientAddressHeader::x_real_ip;
   CHECK(client_of(peer_of("10.0.0.1"), "X-Real-IP: 127.0.0.1\r\nx-real-ip: 198.51.100.8\r\n", trusted,
-                  header) == "10.0.0.1");
+                  header) == "0.0.0.0");
   CHECK(client_of(peer_of("10.0.0.1"), "X-Real-IP: 127.0.0.1, 198.51.100.8\r\n", trusted, header) ==
-        "10.0.0.1");
-  CHECK(client_of(peer_of("10.0.0.1"), "X-Real-IP:\r\n", trusted, header) == "10.0.0.1");
+        "0.0.0.0");
+  CHECK(client_of(peer_of("10.0.0.1"), "X-Real-IP:\r\n", trusted, header) == "0.0.0.0");
   CHECK(client_of(peer_of("10.0.0.1"), "", trusted, header) == "10.0.0.1");
 }
 
