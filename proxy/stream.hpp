@@ -50,8 +50,8 @@ class Input : public ProbeLink {
   /// True when a read would have no room.
   [[nodiscard]] bool full() const noexcept { return block_ && end_ == block_.size(); }
 
-  /// Looks whether the peer has ended or said something, unless the last look is known to have come last. Costs a system
-  /// call only after a short read that nothing has followed up yet.
+  /// Looks whether the peer has ended or said something, unless the last look is known to have come last.
+  /// Costs a system call only after a short read that nothing has followed up yet.
   bool quiet() noexcept;
 
   /// The peer's end or an error has been seen; what was received before is still in data().

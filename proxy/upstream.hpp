@@ -85,8 +85,9 @@ class Endpoint {
   /// Idle connections beyond the new limit are closed; 0 closes all.
   void configure(std::size_t keep_alive_connections, std::chrono::milliseconds keep_alive_timeout) noexcept;
 
-  /// The pooled connection that was used last, or an empty lease. `surely_open`: for a request that may not be sent
-  /// twice, a connection whose end may have come together with its last response is looked at once more.
+  /// The pooled connection that was used last, or an empty lease. `surely_open`: for a request that may not
+  /// be sent twice, a connection whose end may have come together with its last response is looked at once
+  /// more.
   Lease take_idle(bool surely_open) noexcept;
 
   struct Connected {
