@@ -41,15 +41,17 @@ build() {
   if [[ -t 2 ]]; then
     NINJA_STATUS="building $preset [%f/%t] " ninja -C "build/$preset" -j "$jobs" "$@" >&2 </dev/null
   else
-    NINJA_STATUS='[%f/%t] ' ninja -C "build/$preset" -j "$jobs" "$@" 2>&1 </dev/null | awk -v preset="$preset" '
-      /^ninja: (Entering directory|no work to do)/ { next }
-      /^\[[0-9]+\/[0-9]+\] / {
-        split(substr($1, 2), n, "[/\\]]")
-        tenth = int(10 * n[1] / n[2])
-        if (tenth != last) { printf "building %s [%d/%d]\n", preset, n[1], n[2]; last = tenth }
-        next
-      }
-      { print }' >&2
+    local line tenth last=-1
+    NINJA_STATUS='[%f/%t] ' ninja -C "build/$preset" -j "$jobs" "$@" 2>&1 </dev/null |
+      while IFS= read -r line; do
+        if [[ $line =~ ^\[([0-9]+)/([0-9]+)\]\  ]]; then
+          tenth=$((10 * BASH_REMATCH[1] / BASH_REMATCH[2]))
+          if ((tenth != last)); then say "building $preset ${line%%]*}]"; fi
+          last=$tenth
+        elif [[ $line != 'ninja: Entering directory'* && $line != 'ninja: no work to do.' ]]; then
+          say "$line"
+        fi
+      done
     return "${PIPESTATUS[0]}"
   fi
 }
