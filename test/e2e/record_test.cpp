@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+
 #include <catch2/catch.hpp>
 
 #include "test/support/origin.hpp"
@@ -58,8 +60,9 @@ TEST_CASE("an exchange whose client leaves at any byte of its request or respons
 
 TEST_CASE("an exchange whose backend breaks off at any byte of its response is counted once", "[record]") {
   const std::string answer = ok_chunked({"X-A: b"}) + chunk("first") + chunk("second") + "0\r\n\r\n";
-  std::size_t cut_at = 0;
-  bool reset = false;
+  // Read by the origin's threads.
+  std::atomic<std::size_t> cut_at{0};
+  std::atomic<bool> reset{false};
   Origin cpa([&](Connection& connection) {
     connection.read_request();
     if (cut_at > 0) connection.send(answer.substr(0, cut_at));
