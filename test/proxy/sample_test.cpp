@@ -320,7 +320,7 @@ TEST_CASE("a unix socket serves, replaces a stale file and leaves none behind") 
   options.cpa_listen = *ListenAddress::parse("unix:" + path);
   asio::io_context io;
   {
-    asio::local::stream_protocol::acceptor stale(io, {path});  // its file stays when it is closed
+    const asio::local::stream_protocol::acceptor stale(io, {path});  // its file stays when it is closed
   }
   REQUIRE(::access(path.c_str(), F_OK) == 0);
   {
