@@ -428,7 +428,7 @@ void Exchange::finish_with_cause() noexcept {
 void Exchange::complain() const {
   const std::string_view what = log_words_of(cause_);
   if (what.empty()) return;
-  const std::size_t upstream = static_cast<std::size_t>(*route_->upstream);
+  const auto upstream = static_cast<std::size_t>(*route_->upstream);
   const std::string& name = config_->settings.upstreams[upstream].name;
   worker_.complain(fmt::format("{}: {}{}{} (request {}, route {}{})", name, what, detail_.empty() ? "" : ": ",
                                detail_, std::string_view(request_id_, request_id_length_), route_->label,
