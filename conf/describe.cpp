@@ -126,6 +126,7 @@ std::string upstreams_member(const Settings& settings, std::size_t indent, Comme
 
 std::string routes_member(const Settings& settings, std::size_t indent, Comments comments) {
   std::vector<std::string> routes;
+  routes.reserve(settings.routes.size());
   for (const RouteSettings& route : settings.routes)
     routes.push_back(std::string(indent + indent_step, ' ') + route_text(route));
   const std::string list =

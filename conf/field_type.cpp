@@ -80,7 +80,7 @@ struct Written {
 };
 
 template <class T>
-constexpr std::string_view item_example = "";
+constexpr std::string_view item_example;
 template <>
 constexpr std::string_view item_example<ListenAddress> =
     R"(an address such as "0.0.0.0:8080", "[::1]:8080", ":8080" or "unix:/path")";
@@ -92,7 +92,7 @@ constexpr std::string_view item_example<Network> =
     R"(a network such as "10.0.0.0/8" (no bits set after the prefix), "fd00::/8", "192.0.2.7" or "unix:")";
 
 template <class T>
-constexpr std::string_view item_noun = "";
+constexpr std::string_view item_noun;
 template <>
 constexpr std::string_view item_noun<ListenAddress> = "addresses";
 template <>
@@ -139,7 +139,7 @@ class ValueReader {
   std::optional<Value> operator()(const DurationType& type) const {
     const auto duration = whole_.text ? parse_duration(*whole_.text) : std::nullopt;
     if (!duration)
-      return wrong(fmt::format("expected a duration such as \"15s\" or \"500ms\", found {}", whole_.shown));
+      return wrong(fmt::format(R"(expected a duration such as "15s" or "500ms", found {})", whole_.shown));
     if (*duration < type.min || *duration > type.max)
       return wrong(fmt::format("expected a duration from {} to {}, found {}", duration_text(type.min),
                                duration_text(type.max), whole_.shown));
@@ -257,6 +257,7 @@ struct ValueWriter {
   template <class T>
   std::string operator()(const ListType<T>&, const std::vector<T>& values) const {
     std::vector<std::string> items;
+    items.reserve(values.size());
     for (const T& value : values) items.push_back(quote_json(value.text()));
     return fmt::format("[{}]", fmt::join(items, ", "));
   }
