@@ -15,6 +15,7 @@ constexpr std::uint64_t tib = mib * mib;
 
 constexpr std::array<std::string_view, 4> log_levels{"debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 2> client_address_headers{"x-forwarded-for", "x-real-ip"};
+constexpr std::array<std::string_view, 2> access_log_formats{"json", "combined"};
 constexpr std::array<std::uint64_t, 5> redirect_statuses{301, 302, 303, 307, 308};
 
 template <class T>
@@ -94,6 +95,35 @@ constexpr std::array settings_table{
         "admin.token", TextType{secret_objection, 256, true},
         "Bearer token that the management endpoint demands; it must be set where others can reach it.",
         Effect::restart),
+    grouped<&Settings::telemetry, &TelemetrySettings::ring>(
+        "telemetry.ring", SizeType{64 * kib, 256 * mib},
+        "Room for the records of finished exchanges on their way to the accounts, for each worker.",
+        Effect::restart),
+    grouped<&Settings::telemetry, &TelemetrySettings::series>(
+        "telemetry.series", IntegerType{10, 100'000, {}},
+        "Combinations of model, key, dialect, route and endpoint that are accounted apart; what is beyond "
+        "goes to "
+        "`other`.",
+        Effect::restart),
+    grouped<&Settings::telemetry, &TelemetrySettings::requests>(
+        "telemetry.requests", IntegerType{0, 100'000, {}}, "The newest exchanges that are kept one by one.",
+        Effect::restart),
+    grouped<&Settings::telemetry, &TelemetrySettings::key_file>(
+        "telemetry.key_file", TextType{file_objection, 4096},
+        "File with the secret by which API keys are fingerprinted, made at the first start; empty: "
+        "fingerprint.key in the state folder ($STATE_DIRECTORY, else $XDG_STATE_HOME/portico, else "
+        "~/.local/state/portico).",
+        Effect::restart),
+    grouped<&Settings::access_log, &AccessLogSettings::path>(
+        "access_log.path", TextType{file_objection, 4096},
+        "File to which one line for each exchange is appended; - is standard output, empty writes none. "
+        "SIGUSR1 "
+        "opens it anew.",
+        Effect::reload),
+    grouped<&Settings::access_log, &AccessLogSettings::format>(
+        "access_log.format", ChoiceType{access_log_formats},
+        "json: one object a line, with every fact; combined: the format of the same name in Nginx.",
+        Effect::reload),
     limit<&Limits::request_head>("limits.request_head", SizeType{kib, mib},
                                  "Request line and header fields together; more is answered with 431."),
     limit<&Limits::request_fields>("limits.request_fields", IntegerType{8, 1000, {}},
@@ -209,8 +239,10 @@ constexpr std::array route_table{
         [](RouteSettings& route, Value&& value) { route.request_body = std::get<std::uint64_t>(value); }},
 };
 
-constexpr std::array<Section, 3> group_table{{
-    {"admin", "The management endpoint: metrics, health and status."},
+constexpr std::array<Section, 5> group_table{{
+    {"admin", "The management endpoint: metrics, usage, failures and status."},
+    {"telemetry", "What is kept of the exchanges, in memory, and for how many."},
+    {"access_log", "One line for each exchange, written beside the workers, never by them."},
     {"limits",
      "What a client or a backend may send. Sizes are bytes, or a number with KiB, MiB, GiB or TiB."},
     {"timeouts", "How long each wait may take: a number with ms, s, m, h or d."},

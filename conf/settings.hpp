@@ -79,6 +79,23 @@ struct AdminSettings {
   friend bool operator==(const AdminSettings&, const AdminSettings&) = default;
 };
 
+/// What is kept of the exchanges, and for how many.
+struct TelemetrySettings {
+  std::size_t ring = 4ULL * 1024 * 1024;  ///< bytes of records on their way, for each worker
+  std::size_t series = 2'000;             ///< combinations of model, key, dialect, route and endpoint
+  std::size_t requests = 1'000;           ///< newest records kept one by one
+  std::string key_file;                   ///< secret of the key fingerprints; empty: the state folder's
+  friend bool operator==(const TelemetrySettings&, const TelemetrySettings&) = default;
+};
+
+/// The access log: nothing is written while path is empty.
+struct AccessLogSettings {
+  enum class Format : std::uint8_t { json, combined };
+  std::string path;  ///< a file, or `-` for standard output
+  Format format = Format::json;
+  friend bool operator==(const AccessLogSettings&, const AccessLogSettings&) = default;
+};
+
 struct Settings {
   std::vector<ListenAddress> listen;
   AdminSettings admin;
@@ -89,6 +106,8 @@ struct Settings {
   std::vector<Network> trusted_proxies;
   ClientAddressHeader client_address_header = ClientAddressHeader::x_forwarded_for;
   std::string via;  ///< pseudonym for the Via header; empty: no Via
+  TelemetrySettings telemetry;
+  AccessLogSettings access_log;
   Limits limits;
   Timeouts timeouts;
 

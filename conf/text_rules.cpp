@@ -66,6 +66,11 @@ std::string_view name_objection(std::string_view text) noexcept {
   return R"(must consist of letters, digits, "-" and "_")";
 }
 
+std::string_view file_objection(std::string_view text) noexcept {
+  if (std::none_of(text.begin(), text.end(), control)) return {};
+  return "must not contain control bytes";
+}
+
 std::string_view no_objection(std::string_view) noexcept { return {}; }
 
 }  // namespace portico::conf

@@ -20,6 +20,8 @@ std::string_view secret_objection(std::string_view text) noexcept;
 std::string_view route_path_objection(std::string_view text) noexcept;
 /// Letters, digits, `-` and `_`: it is a label of metrics and a part of field paths. Not empty.
 std::string_view name_objection(std::string_view text) noexcept;
+/// The path of a file without control bytes, or empty.
+std::string_view file_objection(std::string_view text) noexcept;
 /// Everything is fine.
 std::string_view no_objection(std::string_view text) noexcept;
 

@@ -282,9 +282,6 @@ void Exchange::write_head(const h1::RequestHead& request, std::string_view reque
   head_out_ = worker_.reactor.buffers.borrow(head_size_ + http::max_added_bytes);
   head_out_size_ = http::write_upstream_head(request, facts, {head_out_.data(), head_out_.size()});
   assert(head_out_size_ > 0);
-
-  tap_.request_head({request.method, request.target, {}, request_id, facts.client, dialect_},
-                    client_.input.data().substr(0, head_size_));
 }
 
 Task<bool> Exchange::relay() {
@@ -416,7 +413,6 @@ void Exchange::finish(Ended how, int status) noexcept {
       route_ == nullptr ? config_->no_route : config_->route_labels[static_cast<std::size_t>(route_->id)];
   worker_.cells.requests(label, dialect_, status).add();
   worker_.cells.ended[static_cast<std::size_t>(how)].add();
-  tap_.end(how, status);
 }
 
 void Exchange::finish_with_cause() noexcept {

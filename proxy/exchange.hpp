@@ -26,7 +26,6 @@
 #include "proxy/http/answer.hpp"
 #include "proxy/session.hpp"
 #include "proxy/upstream.hpp"
-#include "telemetry/tap.hpp"
 
 namespace portico::proxy {
 
@@ -179,7 +178,6 @@ class Exchange {
   Cause cause_ = Cause::none;
   std::string_view detail_;  // of a malformed response: what is wrong with it
   bool finished_ = false;
-  telemetry::Tap tap_;
 };
 
 }  // namespace portico::proxy

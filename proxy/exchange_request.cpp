@@ -26,7 +26,6 @@ Exchange::Fed Exchange::feed_request(std::string_view input) noexcept {
     if (!piece.payload.empty()) {
       request_payload_ += piece.payload.size();
       worker_.cells.request_body_bytes.add(piece.payload.size());
-      tap_.request_body(piece.payload);
     }
     if (piece.status == h1::BodyReader::Status::error) break;
   }

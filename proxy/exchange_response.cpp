@@ -170,7 +170,6 @@ Block Exchange::write_response_head() {
   Block out = worker_.reactor.buffers.borrow(response_head_size_ + http::max_added_bytes);
   response_head_out_ = http::write_client_head(response_, facts, {out.data(), out.size()});
   assert(response_head_out_ > 0);
-  tap_.response_head(status_, lease_.stream().input.data().substr(0, response_head_size_));
   return out;
 }
 
@@ -184,7 +183,6 @@ Exchange::Fed Exchange::feed_response(std::string_view input) noexcept {
     fed.status = piece.status;
     if (!piece.payload.empty()) {
       worker_.cells.response_body_bytes.add(piece.payload.size());
-      tap_.response_body(piece.payload);
     }
     // An HTTP/1.0 client gets the payload alone: one run at a time.
     if (piece.status == h1::BodyReader::Status::error || payload_only_) {

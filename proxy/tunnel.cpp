@@ -53,7 +53,6 @@ Task<void> Exchange::tunnel() {
       }
       tunnel_is_used();
       const std::string_view bytes = input.data();
-      tap_.tunnel(false, bytes);
       worker_.cells.response_body_bytes.add(bytes.size());
       io = co_await client_.output.write(bytes, timeouts().client_write);
       if (io != Io::ok && cause_ == Cause::none)
@@ -112,7 +111,6 @@ Task<void> Exchange::tunnel_upward() {
     }
     tunnel_is_used();
     const std::string_view bytes = input.data();
-    tap_.tunnel(true, bytes);
     worker_.cells.request_body_bytes.add(bytes.size());
     const Io io = co_await upstream.output.write(bytes, timeouts().websocket_idle);
     if (upload_stopped_ || cause_ != Cause::none) co_return;

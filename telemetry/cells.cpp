@@ -38,22 +38,6 @@ std::size_t index_in(std::vector<Entry>& table, std::size_t capacity, Same same,
 
 }  // namespace
 
-std::string_view name_of(Ended ended) noexcept {
-  switch (ended) {
-    case Ended::complete:
-      return "complete";
-    case Ended::client_gone:
-      return "client_gone";
-    case Ended::backend_broke_off:
-      return "backend_broke_off";
-    case Ended::timeout:
-      return "timeout";
-    case Ended::refused:
-      return "refused";
-  }
-  return "refused";
-}
-
 void Histogram::observe_us(std::uint64_t us) noexcept {
   std::size_t i = 0;
   while (i < bounds_us.size() && us > bounds_us[i]) ++i;

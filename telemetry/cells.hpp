@@ -20,6 +20,8 @@
 #include <string_view>
 #include <vector>
 
+#include "telemetry/tap/words.hpp"
+
 namespace portico::telemetry {
 
 /// Counts up. One writer; no locked instruction.
@@ -49,34 +51,6 @@ class Gauge {
  private:
   std::atomic<std::int64_t> value_{0};
 };
-
-/// How an exchange ended.
-enum class Ended : std::uint8_t { complete, client_gone, backend_broke_off, timeout, refused };
-inline constexpr std::size_t ended_count = 5;
-/// The word of the specification, such as `client_gone`; a literal, valid for ever.
-std::string_view name_of(Ended ended) noexcept;
-
-/// Which API a request speaks; the path decides.
-enum class Dialect : std::uint8_t {
-  openai_chat,
-  openai_completions,
-  openai_responses,
-  codex_responses,
-  anthropic_messages,
-  gemini_generate,
-  gemini_interactions,
-  openai_images,
-  openai_videos,
-  openai_embeddings,
-  realtime,
-  management,
-  other,
-};
-inline constexpr std::size_t dialect_count = 13;
-/// The word of the specification, such as `openai-chat`; a literal, valid for ever.
-std::string_view name_of(Dialect dialect) noexcept;
-/// The dialect of a path reading (query cut off). Pure; no allocation.
-Dialect dialect_of(std::string_view path) noexcept;
 
 /// Requests by status code 100 to 599; anything else counts as 599.
 class CodeCounters {
@@ -126,11 +100,6 @@ struct ListenerCells {
   Counter accepted;
   Counter refused;  ///< over a connection limit
 };
-
-/// Indexes into the Registry's label tables; stable for the life of the process, reloads included.
-enum class RouteLabel : std::uint16_t {};
-enum class EndpointLabel : std::uint16_t {};
-enum class ListenerLabel : std::uint16_t {};
 
 /// Everything one worker counts.
 class WorkerCells {

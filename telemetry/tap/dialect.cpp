@@ -1,6 +1,6 @@
 // Which API a path belongs to. Segments count, so `/v1/messages-x` is not `/v1/messages`.
 
-#include "telemetry/cells.hpp"
+#include "telemetry/tap/words.hpp"
 
 namespace portico::telemetry {
 namespace {

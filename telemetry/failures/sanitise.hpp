@@ -1,0 +1,24 @@
+#pragma once
+// Making a text from the wire safe to store, show and log.
+//
+// owns:    nothing
+// threads: any; pure
+// What may never get through: API keys, tokens, JWTs, cookies, credentials in URLs and queries, e-mail
+// addresses, prompt text that a provider quotes. What stays: the words that say what is wrong, host names,
+// model names.
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace portico::telemetry {
+
+/// At most `limit` bytes of valid UTF-8 without control characters, cut at a character's border with `...` at
+/// the end.
+std::string sanitise(std::string_view text, std::size_t limit = 512);
+
+/// The sanitised text with everything that differs between two occurrences of one fault collapsed: digits,
+/// ids, quoted values, addresses. Equal faults give equal texts.
+std::string fault_shape(std::string_view sanitised);
+
+}  // namespace portico::telemetry
