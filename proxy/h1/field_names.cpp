@@ -29,23 +29,36 @@ constexpr std::array known{
     Known{"location", FieldId::location},
     Known{"forwarded", FieldId::forwarded},
     Known{"x-real-ip", FieldId::x_real_ip},
+    Known{"x-api-key", FieldId::x_api_key},
     Known{"connection", FieldId::connection},
     Known{"keep-alive", FieldId::keep_alive},
+    Known{"session-id", FieldId::session_id},
+    Known{"session_id", FieldId::session_id_underscore},
+    Known{"user-agent", FieldId::user_agent},
+    Known{"retry-after", FieldId::retry_after},
     Known{"content-type", FieldId::content_type},
     Known{"x-request-id", FieldId::x_request_id},
+    Known{"x-session-id", FieldId::x_session_id},
     Known{"authorization", FieldId::authorization},
     Known{"content-length", FieldId::content_length},
+    Known{"x-cpa-trace-id", FieldId::x_cpa_trace_id},
+    Known{"x-goog-api-key", FieldId::x_goog_api_key},
     Known{"x-forwarded-for", FieldId::x_forwarded_for},
     Known{"proxy-connection", FieldId::proxy_connection},
     Known{"x-forwarded-host", FieldId::x_forwarded_host},
+    Known{"content-encoding", FieldId::content_encoding},
     Known{"anthropic-version", FieldId::anthropic_version},
     Known{"sec-websocket-key", FieldId::sec_websocket_key},
     Known{"transfer-encoding", FieldId::transfer_encoding},
     Known{"x-forwarded-proto", FieldId::x_forwarded_proto},
     Known{"proxy-authenticate", FieldId::proxy_authenticate},
     Known{"x-forwarded-prefix", FieldId::x_forwarded_prefix},
+    Known{"x-session-affinity", FieldId::x_session_affinity},
     Known{"proxy-authorization", FieldId::proxy_authorization},
+    Known{"x-client-request-id", FieldId::x_client_request_id},
     Known{"sec-websocket-accept", FieldId::sec_websocket_accept},
+    Known{"sec-websocket-extensions", FieldId::sec_websocket_extensions},
+    Known{"x-claude-code-session-id", FieldId::x_claude_code_session_id},
 };
 
 constexpr std::size_t longest = known.back().name.size();
@@ -84,6 +97,7 @@ FieldId identify(std::string_view name) noexcept {
 bool removable(FieldId id, std::string_view name) noexcept {
   switch (id) {
     case FieldId::authorization:
+    case FieldId::content_encoding:
     case FieldId::content_length:
     case FieldId::content_type:
     case FieldId::cookie:
@@ -91,19 +105,21 @@ bool removable(FieldId id, std::string_view name) noexcept {
     case FieldId::forwarded:
     case FieldId::host:
     case FieldId::sec_websocket_accept:
+    case FieldId::sec_websocket_extensions:
     case FieldId::sec_websocket_key:
     case FieldId::transfer_encoding:
+    case FieldId::x_api_key:
     case FieldId::x_forwarded_for:
     case FieldId::x_forwarded_host:
     case FieldId::x_forwarded_other:
     case FieldId::x_forwarded_prefix:
     case FieldId::x_forwarded_proto:
+    case FieldId::x_goog_api_key:
     case FieldId::x_real_ip:
     case FieldId::x_request_id:
       return false;
     case FieldId::other:
-      return !equal_folded(name, "content-encoding") && !equal_folded(name, "x-api-key") &&
-             !equal_folded(name, "x-goog-api-key") && !starts_with_folded(name, "sec-websocket-");
+      return !starts_with_folded(name, "sec-websocket-");
     default:
       return true;
   }

@@ -30,6 +30,7 @@ enum class FieldId : std::uint8_t {
   anthropic_version,
   authorization,
   connection,
+  content_encoding,
   content_length,
   content_type,
   cookie,
@@ -41,20 +42,32 @@ enum class FieldId : std::uint8_t {
   proxy_authenticate,
   proxy_authorization,
   proxy_connection,
+  retry_after,
   sec_websocket_accept,
+  sec_websocket_extensions,
   sec_websocket_key,
+  session_id,             ///< Session-Id
+  session_id_underscore,  ///< Session_id
   te,
   trailer,
   transfer_encoding,
   upgrade,
+  user_agent,
   via,
+  x_api_key,
+  x_claude_code_session_id,
+  x_client_request_id,
+  x_cpa_trace_id,
   x_forwarded_for,
   x_forwarded_host,
   x_forwarded_other,  ///< any other name that begins with X-Forwarded-, such as -Port, -Server, -Ssl
   x_forwarded_prefix,
   x_forwarded_proto,
+  x_goog_api_key,
   x_real_ip,
   x_request_id,
+  x_session_affinity,
+  x_session_id,
 };
 
 /// The id of a header name, compared without regard to case.

@@ -56,8 +56,9 @@ struct ResponseFacts {
 struct EndFacts {
   Ended how = Ended::complete;
   Timer timer = Timer::none;
-  int status = 0;  ///< what the client got; 0: nothing
-  std::string_view own_code;
+  int status = 0;             ///< what the client got; 0: nothing
+  bool own_answer = false;    ///< the answer was Portico's own
+  std::string_view own_code;  ///< its machine code; empty for a redirect or fixed answer
   std::uint16_t endpoint = no_label;
   bool reused_connection = false;
   std::uint64_t duration_us = 0;

@@ -39,6 +39,19 @@ const std::vector<std::pair<std::string, FieldId>> names = {
     {"X-Forwarded-Proto", FieldId::x_forwarded_proto},
     {"X-Real-IP", FieldId::x_real_ip},
     {"X-Request-Id", FieldId::x_request_id},
+    {"Content-Encoding", FieldId::content_encoding},
+    {"Retry-After", FieldId::retry_after},
+    {"Sec-WebSocket-Extensions", FieldId::sec_websocket_extensions},
+    {"Session-Id", FieldId::session_id},
+    {"Session_id", FieldId::session_id_underscore},
+    {"User-Agent", FieldId::user_agent},
+    {"X-Api-Key", FieldId::x_api_key},
+    {"X-Claude-Code-Session-Id", FieldId::x_claude_code_session_id},
+    {"X-Client-Request-Id", FieldId::x_client_request_id},
+    {"X-Cpa-Trace-Id", FieldId::x_cpa_trace_id},
+    {"X-Goog-Api-Key", FieldId::x_goog_api_key},
+    {"X-Session-Affinity", FieldId::x_session_affinity},
+    {"X-Session-ID", FieldId::x_session_id},
 };
 
 TEST_CASE("every known header name is known in any case") {
@@ -70,7 +83,7 @@ TEST_CASE("a name that differs from a known one in a single place is another nam
 
 TEST_CASE("names that Portico has no interest in are only copied") {
   for (const std::string name :
-       {"", "X", "User-Agent", "Session_id", "X-Api-Key", "x-forwarded", "X-Forwarde-For"})
+       {"", "X", "User_Agent", "Session_ids", "Originator", "x-forwarded", "X-Forwarde-For"})
     CHECK(identify(name) == FieldId::other);
   CHECK(identify(std::string(5000, 'x')) == FieldId::other);
 }
