@@ -12,9 +12,12 @@
 
 namespace portico::telemetry {
 
-/// The verdict of the first rule that fits. Nothing for a record that did not fail, and for CPAMP's, which
-/// carries no model traffic. A client that went away is `client_cancelled`, although its record is not
-/// `failed`.
+/// Whether the record is of CPAMP's paths, which carry no model traffic.
+bool is_cpamp(const Record& record) noexcept;
+
+/// The verdict of the first rule that fits. Nothing for a record that did not fail, and for an answer of
+/// CPAMP's. A client that went away is `client_cancelled`, although its record is not `failed`. Does not
+/// allocate.
 std::optional<Verdict> classify(const Record& record);
 
 }  // namespace portico::telemetry
