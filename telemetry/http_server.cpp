@@ -64,11 +64,12 @@ HttpReply plain_error(int status, std::string_view code, std::string_view senten
 
 std::string format_head(const HttpReply& reply, bool keep_alive) {
   std::string head = fmt::format(
-      "HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
+      "HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Type: {}\r\n"
       "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: {}\r\n",
       reply.status, view_of(http::obsolete_reason(static_cast<http::status>(reply.status))),
-      http_date(std::chrono::system_clock::now()), reply.content_type, reply.body.size(),
-      keep_alive ? "keep-alive" : "close");
+      http_date(std::chrono::system_clock::now()), reply.content_type, keep_alive ? "keep-alive" : "close");
+  // A stream ends with its connection (RFC 9112 section 6.3), which HTTP/1.0 understands too.
+  if (!reply.stream) head += fmt::format("Content-Length: {}\r\n", reply.body.size());
   for (const auto& [name, value] : reply.fields) head += fmt::format("{}: {}\r\n", name, value);
   head += "\r\n";
   return head;
@@ -86,6 +87,39 @@ class CountGuard {
   std::size_t& count_;
 };
 
+// What a stream's coroutine and the read beside it both hold: the read may end after the coroutine.
+struct Watch {
+  explicit Watch(asio::io_context& context) : timer(context) {}
+  asio::steady_timer timer;  // cancelled: look again
+  std::array<char, 512> waste{};
+  bool gone = false;  // the client, or the socket itself: there is nothing to read from any more
+};
+
+// However the coroutine ends, a read that completes after it must not touch the socket.
+class WatchEnd {
+ public:
+  explicit WatchEnd(Watch& watch) noexcept : watch_(watch) {}
+  ~WatchEnd() { watch_.gone = true; }
+  WatchEnd(const WatchEnd&) = delete;
+  WatchEnd& operator=(const WatchEnd&) = delete;
+
+ private:
+  Watch& watch_;
+};
+
+// A client of a stream has nothing more to say: what it sends is thrown away, its end is what counts.
+void watch_client(stream_protocol::socket& socket, const std::shared_ptr<Watch>& watch) {
+  socket.async_read_some(asio::buffer(watch->waste), [&socket, watch](error_code error, std::size_t) {
+    if (watch->gone || error == asio::error::operation_aborted) return;
+    if (!error) {
+      watch_client(socket, watch);
+      return;
+    }
+    watch->gone = true;
+    watch->timer.cancel();
+  });
+}
+
 void report(std::exception_ptr failure) noexcept {
   if (!failure) return;
   try {
@@ -102,8 +136,12 @@ void report(std::exception_ptr failure) noexcept {
 
 class HttpServer::Impl {
  public:
-  Impl(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds)
-      : handler_(std::move(handler)), bounds_(bounds), context_(1), socket_(context_, listen) {
+  Impl(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds, ThreadHooks hooks)
+      : handler_(std::move(handler)),
+        bounds_(bounds),
+        hooks_(std::move(hooks)),
+        context_(1),
+        socket_(context_, listen) {
     asio::co_spawn(context_, accept_loop(), report);
     // Signals are the control thread's business: a new thread inherits the mask.
     sigset_t all;
@@ -132,6 +170,11 @@ class HttpServer::Impl {
  private:
   void run() noexcept {
     pthread_setname_np(pthread_self(), "portico-telem");
+    try {
+      if (hooks_.start) hooks_.start(context_.get_executor());
+    } catch (...) {
+      report(std::current_exception());
+    }
     // An exception that reaches this place ended one handler, no more; the others go on.
     while (!context_.stopped()) {
       try {
@@ -140,10 +183,16 @@ class HttpServer::Impl {
         report(std::current_exception());
       }
     }
+    try {
+      if (hooks_.stop) hooks_.stop();
+    } catch (...) {
+      report(std::current_exception());
+    }
   }
 
   asio::awaitable<void> accept_loop();
   asio::awaitable<void> serve(Stream stream);
+  asio::awaitable<void> send_stream(Stream& stream, ReplyStream& body);
   asio::awaitable<void> linger(Stream& stream);
   HttpReply answer(const Parser::value_type& message) const;
   void turn_away(stream_protocol::socket& socket) const;
@@ -151,6 +200,7 @@ class HttpServer::Impl {
   // The context comes after what its coroutines refer to: it destroys them.
   Handler handler_;
   HttpBounds bounds_;
+  ThreadHooks hooks_;
   std::size_t connections_ = 0;
   asio::io_context context_;
   ListenSocket socket_;
@@ -230,14 +280,43 @@ asio::awaitable<void> HttpServer::Impl::serve(Stream stream) {
       }
     }
 
+    if (reply.stream) keep_alive = false;
     const std::string head = format_head(reply, keep_alive);
     const std::array<asio::const_buffer, 2> bytes{
         asio::buffer(head), asio::buffer(reply.body.data(), to_head ? 0 : reply.body.size())};
     stream.expires_after(bounds_.answer_time);
     co_await asio::async_write(stream, bytes, token);
     if (error) co_return;
+    if (reply.stream && !to_head) co_await send_stream(stream, *reply.stream);
   }
   co_await linger(stream);
+}
+
+asio::awaitable<void> HttpServer::Impl::send_stream(Stream& stream, ReplyStream& body) {
+  const auto watch = std::make_shared<Watch>(context_);
+  const WatchEnd end(*watch);
+  body.on_ready([watch] { watch->timer.cancel(); });
+  // Past basic_stream, whose time limit would hold for the read too.
+  watch_client(stream.socket(), watch);
+  error_code error;
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  std::string bytes;
+  bool more = true;
+  while (more && !watch->gone) {
+    bytes.clear();
+    more = body.fill(bytes);
+    if (more && bytes.empty()) {
+      watch->timer.expires_after(bounds_.silence);
+      co_await watch->timer.async_wait(token);
+      if (error) continue;  // woken
+      bytes = body.keep_alive();
+    }
+    stream.expires_after(bounds_.answer_time);
+    co_await asio::async_write(stream, asio::buffer(bytes), token);
+    if (error) break;
+  }
+  // The read must not be left to meet the one of a lingering close.
+  stream.socket().cancel(error);
 }
 
 // Closing with bytes unread would send a reset that overtakes the answer (RFC 9112 section 9.6).
@@ -275,8 +354,9 @@ HttpReply HttpServer::Impl::answer(const Parser::value_type& message) const {
   }
 }
 
-HttpServer::HttpServer(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds)
-    : impl_(std::make_unique<Impl>(listen, std::move(handler), bounds)) {}
+HttpServer::HttpServer(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds,
+                       ThreadHooks hooks)
+    : impl_(std::make_unique<Impl>(listen, std::move(handler), bounds, std::move(hooks))) {}
 
 HttpServer::~HttpServer() = default;
 

@@ -8,7 +8,8 @@
 // bounds:  head 8 KiB, body 1 KiB (read and thrown away), 64 connections, 10 s to send a request, 30 s to
 // take
 //          an answer
-// Not for the data plane: it buffers whole answers and knows neither TLS nor streaming.
+// Not for the data plane: it buffers whole answers, knows no TLS, and its streams are for few and small
+// events.
 
 #include <chrono>
 #include <cstddef>
@@ -18,6 +19,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
 
 #include "conf/address.hpp"
 
@@ -32,18 +35,43 @@ struct HttpRequest {
   std::string_view accept;
 };
 
+/// The body of an answer that goes on: pulled by the server, until it ends or the client goes.
+class ReplyStream {
+ public:
+  virtual ~ReplyStream() = default;
+  /// Appends what there is to send, at most some 64 KiB; nothing if there is nothing yet. False: that was the
+  /// last.
+  virtual bool fill(std::string& out) = 0;
+  /// What to send into a silence, so that dead connections show.
+  [[nodiscard]] virtual std::string_view keep_alive() const noexcept = 0;
+  /// Called once, before the first fill(). `wake` may be called, on the server's thread, when there is
+  /// something to send after a fill() that had nothing; the server outlives the stream.
+  virtual void on_ready(std::function<void()> wake) = 0;
+};
+
 struct HttpReply {
   int status = 200;
   std::string_view content_type;                                 ///< a literal
   std::string body;                                              ///< left out of the answer to HEAD
   std::vector<std::pair<std::string_view, std::string>> fields;  ///< further header fields
+  std::unique_ptr<ReplyStream> stream{};  ///< goes on after `body`; ends with the connection
 };
 
 struct HttpBounds {
   std::size_t connections = 64;  ///< more are answered 503 and closed
   std::chrono::milliseconds request_time{
       10'000};  ///< from the end of an answer to the end of the next request
-  std::chrono::milliseconds answer_time{30'000};  ///< for the client to take an answer
+  std::chrono::milliseconds answer_time{
+      30'000};                                ///< for the client to take an answer, or a piece of a stream
+  std::chrono::milliseconds silence{15'000};  ///< after which a stream sends its keep_alive()
+};
+
+/// What else lives on the server's thread.
+struct ThreadHooks {
+  /// First on the thread, before any request. The executor is valid until `stop` returned.
+  std::function<void(boost::asio::any_io_executor)> start{};
+  /// Last on the thread, after the last request: whoever holds something of the executor lets go of it here.
+  std::function<void()> stop{};
 };
 
 /// Every answer carries Date, Cache-Control: no-store and X-Content-Type-Options: nosniff.
@@ -53,8 +81,10 @@ class HttpServer {
 
   /// Binds and starts the thread `portico-telem`. Throws std::runtime_error naming the address and the cause.
   /// A handler that throws is answered for with 500.
-  HttpServer(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds = {});
-  /// Ends the thread; open requests are cut, the file of a unix socket is removed.
+  /// A hook that throws is told in the log.
+  HttpServer(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds = {},
+             ThreadHooks hooks = {});
+  /// Ends the thread; open requests and streams are cut, the file of a unix socket is removed.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

@@ -27,13 +27,14 @@ HttpReply error_reply(int status, std::string_view code, std::string_view messag
 
 class ManagementServer::Impl {
  public:
-  explicit Impl(Registry& registry) : registry_(registry) {}
+  Impl(Registry& registry, Stores* stores) : registry_(registry), stores_(stores) {}
 
-  void start(const conf::AdminSettings& settings) {
+  void start(const conf::AdminSettings& settings, ThreadHooks hooks) {
     // The rule comes first: what must not be reachable is never bound.
     const AccessRule access(settings);
     http_ = std::make_unique<HttpServer>(
-        settings.listen, [this, access](const HttpRequest& request) { return answer(access, request); });
+        settings.listen, [this, access](const HttpRequest& request) { return answer(access, request); },
+        HttpBounds{}, std::move(hooks));
   }
 
   [[nodiscard]] std::string address() const { return http_ ? http_->address().text() : std::string(); }
@@ -73,6 +74,7 @@ class ManagementServer::Impl {
   [[nodiscard]] HttpReply routes(const HttpRequest& request) const;
 
   Registry& registry_;
+  Stores* stores_;
   mutable std::mutex mutex_;  // of state_ alone
   std::shared_ptr<const ProcessState> state_ = std::make_shared<const ProcessState>();
   std::unique_ptr<HttpServer> http_;  // last: its thread uses all of the above
@@ -152,11 +154,14 @@ HttpReply ManagementServer::Impl::routes(const HttpRequest&) const {
   return json_reply(200, render_routes(*state()));
 }
 
-ManagementServer::ManagementServer(Registry& registry) : impl_(std::make_unique<Impl>(registry)) {}
+ManagementServer::ManagementServer(Registry& registry, Stores* stores)
+    : impl_(std::make_unique<Impl>(registry, stores)) {}
 
 ManagementServer::~ManagementServer() = default;
 
-void ManagementServer::start(const conf::AdminSettings& settings) { impl_->start(settings); }
+void ManagementServer::start(const conf::AdminSettings& settings, ThreadHooks hooks) {
+  impl_->start(settings, std::move(hooks));
+}
 
 std::string ManagementServer::address() const { return impl_->address(); }
 

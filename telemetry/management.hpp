@@ -10,22 +10,24 @@
 
 #include "conf/settings.hpp"
 #include "telemetry/cells.hpp"
+#include "telemetry/http_server.hpp"
 #include "telemetry/process_state.hpp"
+#include "telemetry/stores.hpp"
 
 namespace portico::telemetry {
 
 class ManagementServer {
  public:
-  /// `registry` must outlive the server.
-  explicit ManagementServer(Registry& registry);
+  /// Both must outlive the server. Without stores, their pages say that there is nothing.
+  explicit ManagementServer(Registry& registry, Stores* stores = nullptr);
   ~ManagementServer();
   ManagementServer(const ManagementServer&) = delete;
   ManagementServer& operator=(const ManagementServer&) = delete;
 
   /// Binds and starts the thread. Throws std::runtime_error naming the address and the cause. An address that
   /// is neither loopback nor a unix socket needs a token. May be called again after stop(). Before the first
-  /// publish() the process counts as starting: `/readyz` says 503.
-  void start(const conf::AdminSettings& settings);
+  /// publish() the process counts as starting: `/readyz` says 503. `hooks` run on the thread.
+  void start(const conf::AdminSettings& settings, ThreadHooks hooks = {});
   /// The address as bound (a port of 0 is resolved); empty when not started.
   [[nodiscard]] std::string address() const;
   /// Replaces what the endpoint shows. Never waits for a request in progress.

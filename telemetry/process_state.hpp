@@ -38,6 +38,7 @@ struct ProcessState {
   std::chrono::system_clock::time_point loaded{};  ///< when the settings in force were read
   std::uint64_t reloads = 0;
   std::string config_file;  ///< empty: built-in defaults
+  std::string settings;     ///< those in force as JSON, secrets masked: conf::describe()
   std::size_t workers = 0;
   std::vector<std::string> listeners;  ///< addresses as bound, named as Registry::listener() was told
   std::vector<RouteState> routes;
