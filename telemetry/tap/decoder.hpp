@@ -4,10 +4,10 @@
 // Input may be cut anywhere, within a header or a code too; the plain bytes are the same. Nothing of the
 // output is collected.
 //
-// owns:    the state of one decompressor, from the first byte until end, error or too_much. At most 0.1 MiB
-// for
-//          gzip and deflate, the window (8 MiB) and two blocks for zstd, 17 MiB for br; the pages of a window
-//          are touched only as output fills them, so the ratio bound holds for the memory in use too
+// owns:    the state of one decompressor, from the first byte until error or too_much. At most 0.1 MiB for
+// gzip
+//          and deflate, the window (8 MiB) and two blocks for zstd, 17 MiB for br; the pages of a window are
+//          touched only as output fills them, so the ratio bound holds for the memory in use too
 // threads: one at a time
 // bytes:   input is borrowed for the call; a piece of output is borrowed by the sink for its call
 // errors:  never throws; without memory the status is error

@@ -81,33 +81,35 @@ class WsFrameReader {
   class Inflater;
 
  private:
-  enum class Step : std::uint8_t { flags, length, extended, payload };
-
   std::size_t read_head(std::string_view bytes) noexcept;
-  bool begin_frame() noexcept;
+  Status begin_frame() noexcept;
+  void begin_message(bool text, bool compressed) noexcept;
   std::size_t read_payload(std::string_view bytes, WsHandler& handler) noexcept;
-  void read_control(std::string_view bytes, WsHandler& handler) noexcept;
-  void plain(std::string_view bytes, WsHandler& handler) noexcept;
-  void compressed(std::string_view bytes, WsHandler& handler) noexcept;
+  void read_data(std::string_view bytes, WsHandler& handler) noexcept;
   void emit(std::string_view bytes, bool last, WsHandler& handler) noexcept;
+  void inflate(std::string_view bytes, WsHandler& handler) noexcept;
   void end_frame(WsHandler& handler) noexcept;
+  void end_message(WsHandler& handler) noexcept;
+  void fail(Status status) noexcept;
 
   std::unique_ptr<Inflater> inflater_;
-  std::uint64_t remaining_ = 0;  ///< of the frame's payload
-  std::array<char, 14> head_{};  ///< the frame's head as far as it came
-  std::array<char, 125> close_{};
-  std::array<std::uint8_t, 4> mask_{};
+  std::uint64_t remaining_ = 0;     ///< of the frame's payload
+  std::uint64_t deflated_in_ = 0;   ///< of all messages, for the bounds
+  std::uint64_t inflated_out_ = 0;  ///< the same
+  std::array<char, 14> head_{};     ///< of the frame, as far as it came
+  std::array<char, 125> close_{};   ///< payload of the close frame, as far as it came
+  std::array<char, 4> mask_{};
   std::uint8_t head_size_ = 0;
   std::uint8_t close_size_ = 0;
   std::uint8_t mask_at_ = 0;  ///< index in mask_ of the next byte's key
+  std::uint8_t opcode_ = 0;   ///< of the frame
   std::uint8_t window_bits_ = 15;
   Status status_ = Status::open;
   bool client_ = false;
   bool deflate_ = false;
-  bool takeover_ = true;
+  bool takeover_ = false;
   bool in_payload_ = false;
-  bool control_ = false;
-  bool final_ = false;  ///< FIN of the current frame
+  bool final_ = false;  ///< FIN of the frame
   bool in_message_ = false;
   bool text_ = true;
   bool compressed_ = false;  ///< RSV1 of the message's first frame
