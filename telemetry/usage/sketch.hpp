@@ -39,6 +39,9 @@ class Sketch {
 class DenseSketch {
  public:
   void add(const Sketch& sketch) noexcept;
+  void add(const DenseSketch& other) noexcept {
+    for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+  }
   void clear() noexcept { counts_.fill(0); }
   /// Seconds; `share` from 0 to 1. Nothing where nothing was observed.
   [[nodiscard]] std::optional<double> quantile(double share) const noexcept;
