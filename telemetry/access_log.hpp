@@ -52,8 +52,7 @@ class AccessLog {
  private:
   void open();
   void close() noexcept;
-  void write_pending(bool last);
-  void lose(std::string_view what);
+  void lose(std::string_view lines) noexcept;
   void report(std::string_view what, int error);
 
   conf::AccessLogSettings settings_;

@@ -31,6 +31,34 @@ void append_escaped(std::string& out, std::string_view text, bool quotes) {
   }
 }
 
+// Appends `name="value"`, after a comma if it is not the first.
+void append_label(std::string& out, std::string_view name, std::string_view value) {
+  if (!out.empty()) out += ',';
+  out += name;
+  out += "=\"";
+  append_escaped(out, utf8(value), true);
+  out += '"';
+}
+
+// A whole number as text, without an allocation.
+class Digits {
+ public:
+  template <class Number>
+  explicit Digits(Number value) noexcept
+      : size_(static_cast<std::size_t>(std::to_chars(text_.data(), text_.data() + text_.size(), value).ptr -
+                                       text_.data())) {}
+  operator std::string_view() const noexcept { return {text_.data(), size_}; }
+
+ private:
+  std::array<char, 24> text_{};
+  std::size_t size_;
+};
+
+template <class Number>
+Digits digits_of(Number value) noexcept {
+  return Digits(value);
+}
+
 // Seconds of a bucket's bound as OpenMetrics wants them: always a floating-point number, so `1.0`.
 std::string bound_text(std::uint64_t us) {
   std::string text = fmt::format("{}", static_cast<double>(us) / 1e6);
@@ -143,49 +171,80 @@ void MetricsWriter::begin(const MetricHead& head) {
   if (open_metrics && !head.unit.empty()) out_ += fmt::format("# UNIT {} {}\n", name, head.unit);
 }
 
+MetricLabels::MetricLabels(std::initializer_list<std::pair<std::string_view, std::string_view>> labels) {
+  for (const auto& [name, value] : labels) append_label(text_, name, value);
+}
+
 void MetricsWriter::line(std::string_view suffix, std::initializer_list<std::string_view> values,
-                         std::string_view bound, std::string_view value) {
+                         std::string_view value) {
+  labels_.clear();
+  const std::string_view* name = head_->labels.data();
+  for (const std::string_view text : values) append_label(labels_, *name++, text);
+  line(suffix, labels_, {}, value);
+}
+
+void MetricsWriter::line(std::string_view suffix, std::string_view labels, std::string_view bound,
+                         std::string_view value) {
   out_ += head_->name;
   out_ += suffix;
-  char before = '{';
-  const auto label = [&](std::string_view name, std::string_view text) {
-    out_ += before;
-    out_ += name;
-    out_ += "=\"";
-    append_escaped(out_, utf8(text), true);
-    out_ += '"';
-    before = ',';
-  };
-  const std::string_view* name = head_->labels.data();
-  for (const std::string_view text : values) label(*name++, text);
-  if (!bound.empty()) label("le", bound);
-  if (before == ',') out_ += '}';
+  if (!labels.empty() || !bound.empty()) {
+    out_ += '{';
+    out_ += labels;
+    if (!bound.empty()) {
+      out_ += labels.empty() ? "le=\"" : ",le=\"";
+      out_ += bound;
+      out_ += '"';
+    }
+    out_ += '}';
+  }
   out_ += ' ';
   out_ += value;
   out_ += '\n';
 }
 
 void MetricsWriter::sample(std::initializer_list<std::string_view> values, std::uint64_t value) {
-  line(suffix_of(head_->type), values, {}, fmt::format("{}", value));
+  line(suffix_of(head_->type), values, digits_of(value));
 }
 
 void MetricsWriter::sample(std::initializer_list<std::string_view> values, std::int64_t value) {
-  line(suffix_of(head_->type), values, {}, fmt::format("{}", value));
+  line(suffix_of(head_->type), values, digits_of(value));
 }
 
 void MetricsWriter::sample(std::initializer_list<std::string_view> values, double value) {
-  line(suffix_of(head_->type), values, {}, fmt::format("{}", value));
+  line(suffix_of(head_->type), values, fmt::format("{}", value));
+}
+
+void MetricsWriter::sample(const MetricLabels& labels, std::uint64_t value) {
+  line(suffix_of(head_->type), labels.text(), {}, digits_of(value));
 }
 
 void MetricsWriter::histogram(std::initializer_list<std::string_view> values, const HistogramTotals& totals) {
-  std::uint64_t count = 0;
-  for (std::size_t i = 0; i < totals.buckets.size(); ++i) {
-    count += totals.buckets[i];
-    const std::string bound = i < Histogram::bounds_us.size() ? bound_text(Histogram::bounds_us[i]) : "+Inf";
-    line("_bucket", values, bound, fmt::format("{}", count));
+  labels_.clear();
+  const std::string_view* name = head_->labels.data();
+  for (const std::string_view text : values) append_label(labels_, *name++, text);
+  histogram_lines(labels_, Histogram::bounds_us, totals.buckets, totals.sum_us);
+}
+
+void MetricsWriter::histogram(const MetricLabels& labels, std::span<const std::uint64_t> bounds,
+                              std::span<const std::uint64_t> buckets, std::uint64_t sum_us) {
+  histogram_lines(labels.text(), bounds, buckets, sum_us);
+}
+
+void MetricsWriter::histogram_lines(std::string_view labels, std::span<const std::uint64_t> bounds,
+                                    std::span<const std::uint64_t> buckets, std::uint64_t sum_us) {
+  if (!std::equal(bounds.begin(), bounds.end(), bounds_.begin(), bounds_.end())) {
+    bounds_.assign(bounds.begin(), bounds.end());
+    bound_texts_.clear();
+    for (const std::uint64_t us : bounds) bound_texts_.push_back(bound_text(us));
+    bound_texts_.emplace_back("+Inf");
   }
-  line("_sum", values, {}, fmt::format("{}", static_cast<double>(totals.sum_us) / 1e6));
-  line("_count", values, {}, fmt::format("{}", count));
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < buckets.size(); ++i) {
+    count += buckets[i];
+    line("_bucket", labels, bound_texts_[i], digits_of(count));
+  }
+  line("_sum", labels, {}, fmt::format("{}", static_cast<double>(sum_us) / 1e6));
+  line("_count", labels, {}, digits_of(count));
 }
 
 std::string MetricsWriter::finish() {

@@ -10,8 +10,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "telemetry/totals.hpp"
 
@@ -43,6 +46,17 @@ struct MetricHead {
 /// The name as it is queried: with `_total` or `_info`.
 std::string exposed_name(const MetricHead& head);
 
+/// Label names and values as they stand in the text, made once for many scrapes.
+class MetricLabels {
+ public:
+  /// Names are literals.
+  explicit MetricLabels(std::initializer_list<std::pair<std::string_view, std::string_view>> labels = {});
+  [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+ private:
+  std::string text_;  // without braces
+};
+
 class MetricsWriter {
  public:
   explicit MetricsWriter(MetricsFormat format) : format_(format) {}
@@ -55,16 +69,26 @@ class MetricsWriter {
   void sample(std::initializer_list<std::string_view> values, double value);
   /// Microseconds in, seconds out; buckets cumulated.
   void histogram(std::initializer_list<std::string_view> values, const HistogramTotals& totals);
+  /// The same for any bounds, in microseconds; `buckets` has one more than there are bounds.
+  void histogram(const MetricLabels& labels, std::span<const std::uint64_t> bounds,
+                 std::span<const std::uint64_t> buckets, std::uint64_t sum_us);
+  /// One sample with labels that were made before.
+  void sample(const MetricLabels& labels, std::uint64_t value);
   /// The whole text; the writer is empty afterwards.
   [[nodiscard]] std::string finish();
 
  private:
-  void line(std::string_view suffix, std::initializer_list<std::string_view> values, std::string_view bound,
-            std::string_view value);
+  void line(std::string_view suffix, std::initializer_list<std::string_view> values, std::string_view value);
+  void line(std::string_view suffix, std::string_view labels, std::string_view bound, std::string_view value);
+  void histogram_lines(std::string_view labels, std::span<const std::uint64_t> bounds,
+                       std::span<const std::uint64_t> buckets, std::uint64_t sum_us);
 
   MetricsFormat format_;
   const MetricHead* head_ = nullptr;
   std::string out_;
+  std::string labels_;
+  std::vector<std::uint64_t> bounds_;  // of the last histogram
+  std::vector<std::string> bound_texts_;
 };
 
 }  // namespace portico::telemetry

@@ -143,6 +143,30 @@ void read_usage(const MetricsInput& in, MetricsWriter& out) {
   if (const auto& value = in.usage.*Number) out.sample({}, *value);
 }
 
+template <void (RecordMetrics::*Write)(MetricsWriter&) const>
+void read_records(const MetricsInput& in, MetricsWriter& out) {
+  if (in.stores != nullptr) (in.stores->metrics.*Write)(out);
+}
+
+template <auto RingTotals::*Number>
+void read_rings(const MetricsInput& in, MetricsWriter& out) {
+  if (in.stores != nullptr) out.sample({}, in.stores->rings().*Number);
+}
+
+template <auto AccessLogTotals::*Number>
+void read_access_log(const MetricsInput& in, MetricsWriter& out) {
+  if (in.stores != nullptr) out.sample({}, in.stores->access_log.totals().*Number);
+}
+
+void read_dropped(const MetricsInput& in, MetricsWriter& out) {
+  if (in.stores != nullptr) out.sample({"ring_full"}, in.stores->rings().dropped_full);
+}
+
+template <auto Read>
+void read_usage_store(const MetricsInput& in, MetricsWriter& out) {
+  if (in.stores != nullptr) out.sample({}, std::uint64_t{(in.stores->usage.*Read)()});
+}
+
 using Type = MetricType;
 
 constexpr std::array families{
@@ -228,6 +252,78 @@ constexpr std::array families{
                   "Exchanges repeated on a fresh connection because a pooled one was dead.",
                   {"upstream", "endpoint"}},
                  read_endpoint_counter<&EndpointTotals::retries>},
+    MetricFamily{
+        {"portico_request_duration_seconds", Type::histogram, "seconds",
+         "Time from a request's complete head to the end of its response; a turn of a WebSocket is a "
+         "request."},
+        read_records<&RecordMetrics::write_request_duration>},
+    MetricFamily{
+        {"portico_time_to_first_byte_seconds", Type::histogram, "seconds",
+         "Time from a request's complete head to the head of its response; of a turn, to its first event."},
+        read_records<&RecordMetrics::write_first_byte>},
+    MetricFamily{
+        {"portico_overhead_seconds", Type::histogram, "seconds",
+         "Portico's own added time for each request: request in to request out and response in to response "
+         "out, waiting left out."},
+        read_records<&RecordMetrics::write_overhead>},
+    MetricFamily{{"portico_time_to_first_token_seconds",
+                  Type::histogram,
+                  "seconds",
+                  "Time from a request's complete head to the first token of its answer.",
+                  {"dialect", "model"}},
+                 read_records<&RecordMetrics::write_first_token>},
+    MetricFamily{
+        {"portico_time_per_output_token_seconds",
+         Type::histogram,
+         "seconds",
+         "Time for each token after the first, one observation a request: from the first token to the end, "
+         "by output and reasoning tokens less one.",
+         {"dialect", "model"}},
+        read_records<&RecordMetrics::write_per_token>},
+    MetricFamily{
+        {"portico_tokens",
+         Type::counter,
+         "",
+         "Tokens announced on the wire; the kinds share none, so their sum is the total. The same as in "
+         "/api/v1/usage.",
+         {"dialect", "model", "kind"}},
+        read_records<&RecordMetrics::write_tokens>},
+    MetricFamily{
+        {"portico_failures",
+         Type::counter,
+         "",
+         "Requests that failed, and clients that left, by what it is about and which field of the provider's "
+         "entry to look at.",
+         {"category", "field", "model"}},
+        read_records<&RecordMetrics::write_failures>},
+    MetricFamily{{"portico_tap_records", Type::counter, "", "Records that the workers handed over."},
+                 read_rings<&RingTotals::records>},
+    MetricFamily{{"portico_tap_dropped",
+                  Type::counter,
+                  "",
+                  "Records that were lost, so that their exchanges are in no account.",
+                  {"reason"}},
+                 read_dropped},
+    MetricFamily{
+        {"portico_tap_ring_used_bytes", Type::gauge, "bytes", "Bytes of records that wait to be counted."},
+        read_rings<&RingTotals::used_bytes>},
+    MetricFamily{{"portico_telemetry_series", Type::gauge, "",
+                  "Combinations of model, key, dialect, route and endpoint that usage tells apart."},
+                 read_usage_store<&UsageStore::series>},
+    MetricFamily{{"portico_telemetry_series_overflow", Type::counter, "",
+                  "Requests that usage counts as other because its bound on series was reached."},
+                 read_usage_store<&UsageStore::overflowed>},
+    MetricFamily{
+        {"portico_telemetry_usage_bytes", Type::gauge, "bytes", "Memory of usage's counts, estimated."},
+        read_usage_store<&UsageStore::bytes>},
+    MetricFamily{{"portico_access_log_lines", Type::counter, "", "Lines written to the access log."},
+                 read_access_log<&AccessLogTotals::lines>},
+    MetricFamily{{"portico_access_log_lost", Type::counter, "",
+                  "Lines that the access log lost because its file did not take them."},
+                 read_access_log<&AccessLogTotals::lost>},
+    MetricFamily{
+        {"portico_access_log_errors", Type::counter, "", "Failed attempts to open or write the access log."},
+        read_access_log<&AccessLogTotals::errors>},
     MetricFamily{
         {"portico_config_reload_success", Type::gauge, "",
          "1 if the last attempt to read the settings succeeded, else 0."},
@@ -317,9 +413,20 @@ std::string render_reference() {
       "| `upstream` | name of the backend |\n"
       "| `endpoint` | URL of one of its endpoints; `other` once {} are known |\n"
       "| `state` | `active`, `connecting`, `idle` |\n"
+      "| `model` | the model asked for; `unknown` where the request names none; `other` once as many names "
+      "are known "
+      "as `telemetry.series` allows. Names that no successful answer has vouched for may be a quarter of "
+      "them, so "
+      "that nobody can fill the table with made-up ones |\n"
+      "| `kind` | {} |\n"
+      "| `category` | {} |\n"
+      "| `field` | {} |\n"
+      "| `reason` | `ring_full`: the telemetry thread did not keep up |\n"
       "| `version` | of the binary |\n",
       WorkerCells::max_routes - 1, joined_names<Dialect>(dialect_count), joined_names<Ended>(ended_count),
-      WorkerCells::max_listeners - 1, WorkerCells::max_endpoints - 1);
+      WorkerCells::max_listeners - 1, WorkerCells::max_endpoints - 1,
+      joined_names<TokenKind>(token_kind_count), joined_names<Category>(category_count),
+      joined_names<FaultField>(fault_field_count));
   return out;
 }
 

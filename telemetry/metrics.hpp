@@ -12,6 +12,7 @@
 #include "telemetry/exposition.hpp"
 #include "telemetry/process_state.hpp"
 #include "telemetry/process_usage.hpp"
+#include "telemetry/stores.hpp"
 
 namespace portico::telemetry {
 
@@ -20,6 +21,7 @@ struct MetricsInput {
   const Registry& registry;
   const ProcessState& state;
   const ProcessUsage& usage;
+  const Stores* stores = nullptr;  ///< null: what comes from records is left out
 };
 
 /// A family and how its samples are read.

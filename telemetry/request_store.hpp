@@ -28,7 +28,7 @@ class RequestStore {
   void take(const Record& record, const std::optional<Verdict>& verdict, const RecordLabels& labels);
   /// `{"requests":[record]}`, newest first, at most `limit`.
   [[nodiscard]] std::string render(const RecordFilter& filter, std::size_t limit) const;
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t size() const noexcept { return places_.size(); }
 
  private:
   struct Place {
@@ -44,8 +44,7 @@ class RequestStore {
 
   std::size_t capacity_;
   std::vector<Place> places_;  // grows up to capacity_
-  std::size_t next_ = 0;
-  std::size_t size_ = 0;
+  std::size_t next_ = 0;       // the place of the next record
 };
 
 }  // namespace portico::telemetry
