@@ -6,25 +6,15 @@
 #include <mutex>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "telemetry/access.hpp"
 #include "telemetry/http_server.hpp"
+#include "telemetry/management_pages.hpp"
 #include "telemetry/metrics.hpp"
 #include "telemetry/status_json.hpp"
 
 namespace portico::telemetry {
-namespace {
-
-constexpr std::string_view json_type = "application/json; charset=utf-8";
-
-HttpReply json_reply(int status, std::string body) { return {status, json_type, std::move(body), {}}; }
-
-HttpReply error_reply(int status, std::string_view code, std::string_view message) {
-  return json_reply(status, render_error(code, message));
-}
-
-}  // namespace
-
 class ManagementServer::Impl {
  public:
   Impl(Registry& registry, Stores* stores) : registry_(registry), stores_(stores) {}
@@ -50,15 +40,21 @@ class ManagementServer::Impl {
 
   void stop() noexcept { http_.reset(); }
 
+  static std::vector<FieldRow> page_rows() {
+    std::vector<FieldRow> rows;
+    for (const Entry& entry : pages) rows.push_back(entry.row);
+    return rows;
+  }
+
  private:
   using Page = HttpReply (Impl::*)(const HttpRequest&) const;
+  using StorePage = HttpReply (*)(Stores&, const HttpRequest&);
   struct Entry {
-    std::string_view path;
-    std::string_view about;
-    bool open;  ///< answered without token and whatever the Host: tells nothing worth hiding
+    FieldRow row;  ///< path and what is there
+    bool open;     ///< answered without token and whatever the Host: tells nothing worth hiding
     Page page;
   };
-  static const std::array<Entry, 6> pages;
+  static const std::array<Entry, 11> pages;
 
   [[nodiscard]] std::shared_ptr<const ProcessState> state() const {
     const std::lock_guard lock(mutex_);
@@ -72,6 +68,12 @@ class ManagementServer::Impl {
   [[nodiscard]] HttpReply readyz(const HttpRequest& request) const;
   [[nodiscard]] HttpReply status(const HttpRequest& request) const;
   [[nodiscard]] HttpReply routes(const HttpRequest& request) const;
+  [[nodiscard]] HttpReply config(const HttpRequest& request) const;
+  template <StorePage Render>
+  [[nodiscard]] HttpReply store_page(const HttpRequest& request) const {
+    if (stores_ == nullptr) return error_reply(404, "not_found", "Nothing is kept of requests here.");
+    return Render(*stores_, request);
+  }
 
   Registry& registry_;
   Stores* stores_;
@@ -80,20 +82,31 @@ class ManagementServer::Impl {
   std::unique_ptr<HttpServer> http_;  // last: its thread uses all of the above
 };
 
-const std::array<ManagementServer::Impl::Entry, 6> ManagementServer::Impl::pages{{
-    {"/", "this list", false, &Impl::index},
-    {"/metrics", "Prometheus text, or OpenMetrics by Accept", false, &Impl::metrics},
-    {"/healthz", "200 while the process lives", true, &Impl::healthz},
-    {"/readyz", "200 while it accepts requests, else 503", true, &Impl::readyz},
-    {"/api/v1/status", "version, listeners, upstreams, settings (JSON)", false, &Impl::status},
-    {"/api/v1/routes", "the route table in the order of matching (JSON)", false, &Impl::routes},
+const std::array<ManagementServer::Impl::Entry, 11> ManagementServer::Impl::pages{{
+    {{"/", "this list, as plain text"}, false, &Impl::index},
+    {{"/metrics", "Prometheus text 0.0.4, or OpenMetrics 1.0 by Accept; METRICS.md"}, false, &Impl::metrics},
+    {{"/healthz", "200 while the process lives"}, true, &Impl::healthz},
+    {{"/readyz", "200 while it accepts requests, else 503 and whether it is starting or draining"},
+     true,
+     &Impl::readyz},
+    {{"/api/v1/status", "version, listeners, upstreams (JSON)"}, false, &Impl::status},
+    {{"/api/v1/routes", "the route table in the order of matching (JSON)"}, false, &Impl::routes},
+    {{"/api/v1/config", "the settings in force, secrets masked (JSON)"}, false, &Impl::config},
+    {{"/api/v1/usage", "who used which model, how much and how fast (JSON)"},
+     false,
+     &Impl::store_page<usage_page>},
+    {{"/api/v1/failures", "what fails, why, and what to do about it (JSON)"},
+     false,
+     &Impl::store_page<failures_page>},
+    {{"/api/v1/requests", "the newest requests one by one (JSON)"}, false, &Impl::store_page<requests_page>},
+    {{"/api/v1/events", "requests as they end (server-sent events)"}, false, &Impl::store_page<events_page>},
 }};
 
 HttpReply ManagementServer::Impl::answer(const AccessRule& access, const HttpRequest& request) const {
   const std::string_view path = request.target.substr(0, request.target.find('?'));
   const Entry* entry = nullptr;
   for (const Entry& candidate : pages) {
-    if (candidate.path == path) entry = &candidate;
+    if (candidate.row.name == path) entry = &candidate;
   }
   if (entry == nullptr || !entry->open) {
     const AccessVerdict verdict = access.check(request.authorization, request.has_host, request.host);
@@ -122,7 +135,7 @@ HttpReply ManagementServer::Impl::answer(const AccessRule& access, const HttpReq
 
 HttpReply ManagementServer::Impl::index(const HttpRequest&) const {
   std::string body = "Portico management endpoint\n\n";
-  for (const Entry& entry : pages) body += fmt::format("{:<16} {}\n", entry.path, entry.about);
+  for (const Entry& entry : pages) body += fmt::format("{:<18}{}\n", entry.row.name, entry.row.meaning);
   return {200, "text/plain; charset=utf-8", std::move(body), {}};
 }
 
@@ -130,7 +143,8 @@ HttpReply ManagementServer::Impl::metrics(const HttpRequest& request) const {
   const MetricsFormat format = negotiate_metrics(request.accept);
   const auto current = state();
   const ProcessUsage usage = read_process_usage();
-  HttpReply reply{200, content_type_of(format), render_metrics({registry_, *current, usage}, format), {}};
+  HttpReply reply{
+      200, content_type_of(format), render_metrics({registry_, *current, usage, stores_}, format), {}};
   reply.fields.emplace_back("Vary", "Accept");
   return reply;
 }
@@ -154,6 +168,11 @@ HttpReply ManagementServer::Impl::routes(const HttpRequest&) const {
   return json_reply(200, render_routes(*state()));
 }
 
+HttpReply ManagementServer::Impl::config(const HttpRequest&) const {
+  const auto current = state();
+  return json_reply(200, current->settings.empty() ? "{}\n" : current->settings);
+}
+
 ManagementServer::ManagementServer(Registry& registry, Stores* stores)
     : impl_(std::make_unique<Impl>(registry, stores)) {}
 
@@ -164,6 +183,8 @@ void ManagementServer::start(const conf::AdminSettings& settings, ThreadHooks ho
 }
 
 std::string ManagementServer::address() const { return impl_->address(); }
+
+std::vector<FieldRow> ManagementServer::pages() { return Impl::page_rows(); }
 
 void ManagementServer::publish(ProcessState state) { impl_->publish(std::move(state)); }
 

@@ -7,18 +7,21 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "conf/settings.hpp"
 #include "telemetry/cells.hpp"
 #include "telemetry/http_server.hpp"
 #include "telemetry/process_state.hpp"
+#include "telemetry/reference.hpp"
 #include "telemetry/stores.hpp"
 
 namespace portico::telemetry {
 
 class ManagementServer {
  public:
-  /// Both must outlive the server. Without stores, their pages say that there is nothing.
+  /// Both must outlive the server. The stores are used on its thread only; without them their pages are not
+  /// there.
   explicit ManagementServer(Registry& registry, Stores* stores = nullptr);
   ~ManagementServer();
   ManagementServer(const ManagementServer&) = delete;
@@ -32,6 +35,8 @@ class ManagementServer {
   [[nodiscard]] std::string address() const;
   /// Replaces what the endpoint shows. Never waits for a request in progress.
   void publish(ProcessState state);
+  /// The paths it answers, and what is there.
+  static std::vector<FieldRow> pages();
   /// Ends the thread; open requests are cut. Does nothing when not started.
   void stop() noexcept;
 
