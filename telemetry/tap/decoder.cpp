@@ -223,26 +223,23 @@ class Zstd final : public ContentDecoder::Engine {
   bool ended_ = false;  ///< a frame did
 };
 
+/// Nothing without memory. Identity and `other` need no engine.
 std::unique_ptr<ContentDecoder::Engine> make_engine(Coding coding) noexcept {
-  ContentDecoder::Engine* engine = nullptr;
+  using Owner = std::unique_ptr<ContentDecoder::Engine>;
   switch (coding) {
     case Coding::gzip:
-      engine = new (std::nothrow) Gzip;
-      break;
+      return Owner(new (std::nothrow) Gzip);
     case Coding::deflate:
-      engine = new (std::nothrow) Deflate;
-      break;
+      return Owner(new (std::nothrow) Deflate);
     case Coding::br:
-      engine = new (std::nothrow) Brotli;
-      break;
+      return Owner(new (std::nothrow) Brotli);
     case Coding::zstd:
-      engine = new (std::nothrow) Zstd;
-      break;
+      return Owner(new (std::nothrow) Zstd);
     case Coding::identity:
     case Coding::other:
       break;
   }
-  return std::unique_ptr<ContentDecoder::Engine>(engine);
+  return nullptr;
 }
 
 bool equal_ignoring_case(std::string_view text, std::string_view lower) noexcept {

@@ -31,19 +31,19 @@ struct DecodeBounds {
   /// Out at most `allowance + ratio * in`, and at most `total`. Text and JSON compress ten- to thirtyfold; a
   /// bomb does a thousandfold (deflate) or more. The allowance is what a small, very regular body needs. Both
   /// together bound the processor time that a byte from outside can cost.
-  std::uint64_t allowance = 64 * 1024;
+  std::uint64_t allowance = 64ULL * 1024;
   std::uint64_t ratio = 200;
   std::uint64_t total = 1024ULL * 1024 * 1024;
 
   [[nodiscard]] bool exceeded(std::uint64_t in, std::uint64_t out) const noexcept {
-    return out > total || (out > allowance && (out - allowance) / ratio > in);
+    return out > total || out > allowance + ratio * in;
   }
 };
 
 class ContentDecoder {
  public:
   /// The longest piece that a sink is given (but identity passes its input on as it came).
-  static constexpr std::size_t piece_limit = 16 * 1024;
+  static constexpr std::size_t piece_limit = std::size_t{16} * 1024;
 
   enum class Status : std::uint8_t {
     ok,        ///< more may come. A body that ends here was cut off, unless its coding is identity

@@ -239,7 +239,7 @@ WsFrameReader::Status WsFrameReader::begin_frame() noexcept {
   begin_message(opcode_ == opcode_text, rsv1);
   if (!compressed_) return Status::open;
   if (inflater_ == nullptr) {
-    inflater_.reset(new (std::nothrow) Inflater);
+    inflater_ = std::unique_ptr<Inflater>(new (std::nothrow) Inflater);
     if (inflater_ == nullptr || !inflater_->begin(window_bits_)) return Status::error;
   }
   inflater_->begin_message();

@@ -64,7 +64,7 @@ class WsFrameReader {
     too_much,  ///< inflated beyond the bounds; further input is ignored
   };
   /// The longest piece of a masked or compressed message.
-  static constexpr std::size_t piece_limit = 4 * 1024;
+  static constexpr std::size_t piece_limit = std::size_t{4} * 1024;
 
   /// Not readable extensions: in error from the start. Client frames must be masked, a server's must not be.
   /// A length in more bytes than it needs is taken as it is: peers do so.
