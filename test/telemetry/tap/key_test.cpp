@@ -14,6 +14,13 @@ namespace {
 
 constexpr KeySecret counting{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
+std::string_view presented(std::string_view target, std::string_view authorization = {}) {
+  RequestFacts request;
+  request.target = target;
+  request.authorization = authorization;
+  return presented_key(request);
+}
+
 }  // namespace
 
 TEST_CASE("a fingerprint is SipHash-2-4 with 128 bits") {
@@ -72,10 +79,11 @@ TEST_CASE("a marker goes on where it was moved to") {
 }
 
 TEST_CASE("the key is looked for where CPA looks, in its order") {
-  RequestFacts request{.target = "/v1/models?auth_token=last&key=fourth",
-                       .authorization = "Bearer first",
-                       .x_goog_api_key = "second",
-                       .x_api_key = "third"};
+  RequestFacts request;
+  request.target = "/v1/models?auth_token=last&key=fourth";
+  request.authorization = "Bearer first";
+  request.x_goog_api_key = "second";
+  request.x_api_key = "third";
   CHECK(presented_key(request) == "first");
   request.authorization = "";
   CHECK(presented_key(request) == "second");
@@ -94,7 +102,7 @@ TEST_CASE("Bearer is known in any case, and without it the whole field is the ke
       {"Bearer sk-1", "sk-1"}, {"bearer  sk-1 ", "sk-1"},   {"BEARER sk-1", "sk-1"},
       {"sk-1", "sk-1"},        {"Basic abc", "Basic abc"},  {"Bearer", ""},
       {"Bearer ", ""},         {"Bearersk-1", "Bearersk-1"}};
-  for (const auto& [field, key] : cases) CHECK(presented_key({.target = "/", .authorization = field}) == key);
+  for (const auto& [field, key] : cases) CHECK(presented("/", field) == key);
 }
 
 TEST_CASE("a key in the query is found by its exact name") {
@@ -106,6 +114,6 @@ TEST_CASE("a key in the query is found by its exact name") {
       {"/p?key=a#key=b", "a"}, {"/p?Key=a", ""}};
   for (const auto& [target, key] : cases) {
     CAPTURE(target);
-    CHECK(presented_key({.target = target}) == key);
+    CHECK(presented(target) == key);
   }
 }
