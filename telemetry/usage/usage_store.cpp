@@ -147,12 +147,15 @@ class UsageStore::Impl {
     addition.has_first_token = facts.first_token_us != no_time;
     if (addition.has_first_token) addition.first_token = sketch_bucket(facts.first_token_us);
 
-    const std::uint32_t series = series_of(record, labels);
     const std::uint64_t end = end_unix_us(facts);
-    // Held over both: a series whose only bucket is just being thrown away would otherwise go.
+    // First, since what is over makes room for series.
+    Bucket& minute = bucket_at(minutes_, minute_of(end));
+    Bucket& hour = bucket_at(hours_, hour_of(end));
+    const std::uint32_t series = series_of(record, labels);
+    // Held over both: in folded buckets the record does not count by this name, which would then be nobody's.
     ++series_[series].cells;
-    count(minutes_, minute_of(end), series, facts, addition);
-    count(hours_, hour_of(end), series, facts, addition);
+    count(minutes_, minute, series, facts, addition);
+    count(hours_, hour, series, facts, addition);
     release(series);
   }
 
@@ -258,12 +261,11 @@ class UsageStore::Impl {
     free_.push_back(number);
   }
 
-  void count(Timeline& line, std::int64_t number, std::uint32_t series, const RecordFacts& facts,
+  void count(Timeline& line, Bucket& bucket, std::uint32_t series, const RecordFacts& facts,
              const Addition& addition) {
-    if (number == line.last_number && series == line.last_series && line.last_cell != nullptr) {
+    if (bucket.number == line.last_number && series == line.last_series && line.last_cell != nullptr) {
       grow(line, *line.last_cell, facts, addition);
     } else {
-      Bucket& bucket = bucket_at(line, number);
       // In a folded bucket all that comes late is `other` too.
       const std::uint32_t cell_series = bucket.folded ? overflow_series : series;
       const auto [place, fresh] = bucket.cells.try_emplace(cell_series);
@@ -272,7 +274,7 @@ class UsageStore::Impl {
         ++series_[cell_series].cells;
         line.bytes += cell_bytes(cell);
       }
-      line.last_number = number;
+      line.last_number = bucket.number;
       line.last_series = series;
       line.last_cell = &cell;
       grow(line, cell, facts, addition);
