@@ -45,6 +45,7 @@ struct RequestFacts {
 /// The final response's head (101 included).
 struct ResponseFacts {
   int status = 0;
+  std::uint16_t endpoint = no_label;  ///< for the turns of a WebSocket, whose records do not wait for the end
   std::string_view content_type;
   std::string_view content_encoding;
   std::string_view retry_after;

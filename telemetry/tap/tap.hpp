@@ -11,7 +11,9 @@
 //
 // Any prefix of that may be followed by end(). Requests and responses may overlap in time.
 //
-// owns:    the texts of its record (a small block, bounded by max_texts), and the state of its parsers
+// owns:    the texts of its record (one block of 512 bytes to 8 KiB) and the state of its parsers, all in
+// blocks of
+//          the worker's pool
 // threads: the worker of its exchange
 // bytes:   borrowed for the length of the call
 
@@ -21,6 +23,7 @@
 
 #include "telemetry/tap/facts.hpp"
 #include "telemetry/tap/key.hpp"
+#include "telemetry/tap/pool.hpp"
 #include "telemetry/tap/record.hpp"
 
 namespace portico::telemetry {
@@ -29,6 +32,7 @@ namespace portico::telemetry {
 struct TapContext {
   RecordSink& sink;
   KeyMarker& keys;
+  TapPool pool{};  ///< outlives the taps, as all of this does
 };
 
 class Tap {
@@ -60,7 +64,10 @@ class Tap {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  struct Release {
+    void operator()(State* state) const noexcept;
+  };
+  std::unique_ptr<State, Release> state_;
 };
 
 }  // namespace portico::telemetry
