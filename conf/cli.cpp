@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <map>
 
 #include <CLI/CLI.hpp>
@@ -23,7 +24,7 @@ struct CommandWords {
   std::string_view usage;
   std::string_view help;
 };
-constexpr std::array<CommandWords, 4> commands{{
+constexpr std::array<CommandWords, 5> commands{{
     {Command::run, "run", "portico [run] [FLAG]...",
      "forward requests until told to stop (the default command)"},
     {Command::check, "check", "portico check [FLAG]...",
@@ -31,6 +32,8 @@ constexpr std::array<CommandWords, 4> commands{{
     {Command::route, "route", "portico route [FLAG]... PATH",
      "say which rule owns PATH, and how it was read"},
     {Command::sample, "sample", "portico sample [FLAG]...", "serve a built-in sample CPA and CPAMP"},
+    {Command::inspect, "inspect", "portico inspect [FLAG]... REQUEST RESPONSE",
+     "print what the tap makes of a captured exchange"},
 }};
 
 /// A flag that is no setting.
@@ -46,6 +49,7 @@ constexpr Flag cpa_listen{"--cpa-listen", "ADDR",
                           "where the sample CPA listens, 127.0.0.1:8317 unless given"};
 constexpr Flag cpamp_listen{"--cpamp-listen", "ADDR",
                             "where the sample CPAMP listens, 127.0.0.1:18317 unless given"};
+constexpr Flag split_flag{"--split", "N|random:SEED", "show the bytes in pieces of N, or of random sizes"};
 constexpr Flag help_flag{"--help", "", "print this"};
 constexpr Flag version_flag{"--version", "", "print the version"};
 
@@ -58,6 +62,8 @@ std::vector<Flag> flags_of(Command command) {
   std::vector<Flag> flags;
   if (command == Command::sample) {
     flags = {cpa_listen, cpamp_listen};
+  } else if (command == Command::inspect) {
+    flags = {split_flag};
   } else {
     flags = {config_flag};
     for (const Shortcut& shortcut : shortcuts())
@@ -84,6 +90,10 @@ std::string help_text(Command command, bool with_commands) {
   out += "\nFlags:\n";
   for (const Flag& flag : flags_of(command))
     out += fmt::format("  {:<24}{}\n", fmt::format("{} {}", flag.name, flag.argument), flag.help);
+  if (command == Command::inspect)
+    return out +
+           "\nREQUEST and RESPONSE are files with the raw bytes of one connection each way, as they crossed "
+           "it.\n";
   out += "\nADDR is host:port, [v6]:port, :port or unix:/path.";
   if (command != Command::sample) out += " URL is http://host:port or unix:/path.";
   return out + "\n";
@@ -159,7 +169,7 @@ std::optional<Command> command_named(std::string_view word) {
   return found->command;
 }
 
-/// The first word names the command; `route` has one more.
+/// The first word names the command; `route` has one more, `inspect` two.
 std::optional<EarlyExit> read_words(const Parsed& parsed, CommandLine& line) {
   std::size_t used = 0;
   if (!parsed.words.empty()) {
@@ -175,6 +185,10 @@ std::optional<EarlyExit> read_words(const Parsed& parsed, CommandLine& line) {
     used = 1;
   }
   if (line.command == Command::route && parsed.words.size() > used) line.path = parsed.words[used++];
+  if (line.command == Command::inspect) {
+    if (parsed.words.size() > used) line.request_file = parsed.words[used++];
+    if (parsed.words.size() > used) line.response_file = parsed.words[used++];
+  }
   if (parsed.words.size() > used)
     return wrong_usage(
         fmt::format("portico {} does not take {}", words_of(line.command).word, shown(parsed.words[used])));
@@ -214,6 +228,21 @@ std::optional<EarlyExit> read_sample_address(const Parsed& parsed, std::string_v
   return std::nullopt;
 }
 
+std::optional<EarlyExit> read_split(const Parsed& parsed, Split& split) {
+  const auto given = parsed.values.find(split_flag.name);
+  if (given == parsed.values.end()) return std::nullopt;
+  const std::string_view text = given->second.front();
+  constexpr std::string_view random = "random:";
+  split.how = text.starts_with(random) ? Split::How::random : Split::How::every;
+  const std::string_view digits = text.starts_with(random) ? text.substr(random.size()) : text;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), split.value);
+  const bool number = error == std::errc() && end == digits.data() + digits.size();
+  if (number && (split.how == Split::How::random || split.value > 0)) return std::nullopt;
+  return wrong_usage(
+      fmt::format("--split: expected a number of bytes such as 7, or random:SEED such as random:42, found {}",
+                  shown(given->second.front())));
+}
+
 /// What the line asks to print instead of doing something.
 std::optional<EarlyExit> print_request(const Parsed& parsed, Command command) {
   const auto given = [&](const Flag& flag) { return parsed.values.contains(flag.name); };
@@ -233,6 +262,11 @@ std::optional<EarlyExit> read_line(std::span<const std::string_view> arguments, 
   if (auto exit = print_request(parsed, line.command)) return exit;
   if (line.command == Command::route && line.path.empty())
     return wrong_usage("portico route needs a PATH, for instance: portico route /v1/models");
+  if (line.command == Command::inspect && line.response_file.empty())
+    return wrong_usage(
+        "portico inspect needs two files, for instance: portico inspect exchange.request.http "
+        "exchange.response.http");
+  if (auto exit = read_split(parsed, line.split)) return exit;
   if (auto exit = read_sample_address(parsed, cpa_listen.name, line.sample_cpa)) return exit;
   if (auto exit = read_sample_address(parsed, cpamp_listen.name, line.sample_cpamp)) return exit;
 

@@ -17,7 +17,14 @@
 
 namespace portico::conf {
 
-enum class Command : std::uint8_t { run, check, route, sample };
+enum class Command : std::uint8_t { run, check, route, sample, inspect };
+
+/// How `inspect` cuts the bytes of a capture into pieces.
+struct Split {
+  enum class How : std::uint8_t { whole, every, random };
+  How how = How::whole;
+  std::uint64_t value = 0;  ///< bytes of each piece, or the seed
+};
 
 /// What to print instead of doing anything: to stdout when `code` is 0, else to stderr.
 struct EarlyExit {
@@ -30,6 +37,9 @@ struct CommandLine {
   std::optional<std::string> config;  ///< --config; goes into Sources::file
   std::vector<Override> overrides;    ///< goes into Sources::overrides
   std::string path;                   ///< of `route`
+  std::string request_file;           ///< of `inspect`
+  std::string response_file;          ///< of `inspect`
+  Split split;                        ///< of `inspect`
   ListenAddress sample_cpa;           ///< --cpa-listen, by default 127.0.0.1:8317
   ListenAddress sample_cpamp;         ///< --cpamp-listen, by default 127.0.0.1:18317
   std::optional<EarlyExit> early_exit;

@@ -57,6 +57,25 @@ TEST_CASE("the first word is the command") {
   CHECK(line.path == "/v1/models?x=%2F");
 }
 
+TEST_CASE("inspect takes two files and says how to cut them") {
+  const CommandLine line = fine({"inspect", "a.http", "b.http"});
+  CHECK(line.command == Command::inspect);
+  CHECK(line.request_file == "a.http");
+  CHECK(line.response_file == "b.http");
+  CHECK(line.split.how == Split::How::whole);
+  const CommandLine every = fine({"inspect", "a", "b", "--split", "7"});
+  CHECK(every.split.how == Split::How::every);
+  CHECK(every.split.value == 7);
+  const CommandLine random = fine({"inspect", "--split=random:42", "a", "b"});
+  CHECK(random.split.how == Split::How::random);
+  CHECK(random.split.value == 42);
+  CHECK(refusal({"inspect", "a"}).find("needs two files") != std::string::npos);
+  CHECK(refusal({"inspect", "a", "b", "c"}).find("does not take") != std::string::npos);
+  for (const std::string_view wrong : {"0", "-1", "x", "7x", "random:", "random:x", ""})
+    CHECK(refusal({"inspect", "a", "b", "--split", wrong}).find("--split") != std::string::npos);
+  CHECK(refusal({"run", "--split", "7"}).find("does not take --split") != std::string::npos);
+}
+
 TEST_CASE("flags may stand before or after the command word, and repeat where they are lists") {
   const CommandLine line = fine({"--listen", ":1", "--cpa=http://a", "run", "--listen", "[::]:2", "--cpa",
                                  "http://b", "--cpamp", "http://c", "--admin", "127.0.0.1:3", "--workers",
@@ -84,7 +103,7 @@ TEST_CASE("a flag or command that does not exist is named, with what was probabl
         "portico: there is no flag \"--tls-listen\"; did you mean --listen?");
   CHECK(refusal({"--tls-cert=x", "check"}) == "portico: there is no flag \"--tls-cert\"");
   CHECK(refusal({"--wokers", "1"}) == "portico: there is no flag \"--wokers\"; did you mean --workers?");
-  CHECK(refusal({"inspect", "a", "b"}) == "portico: there is no command \"inspect\"");
+  CHECK(refusal({"trace", "a", "b"}) == "portico: there is no command \"trace\"");
   CHECK(refusal({"chekc"}) == "portico: there is no command \"chekc\"; did you mean check?");
   CHECK(refusal({"-x"}) == "portico: there is no flag \"-x\"");
 }
