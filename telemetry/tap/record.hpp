@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 
@@ -121,6 +122,10 @@ struct RecordFacts {
   std::array<TextPlace, text_count> texts{};
 };
 static_assert(std::is_trivially_copyable_v<RecordFacts>);
+
+/// Time from the first token to the end, for each token after the first; reasoning counts as output. Nothing
+/// for what was no stream, or where a part of it is not known.
+std::optional<double> seconds_per_output_token(const RecordFacts& facts) noexcept;
 
 /// A view of a record's two parts.
 class Record {
