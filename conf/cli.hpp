@@ -21,9 +21,9 @@ enum class Command : std::uint8_t { run, check, route, sample, inspect };
 
 /// How `inspect` cuts the bytes of a capture into pieces.
 struct Split {
-  enum class How : std::uint8_t { whole, every, random };
+  enum class How : std::uint8_t { whole, every, random, once };
   How how = How::whole;
-  std::uint64_t value = 0;  ///< bytes of each piece, or the seed
+  std::uint64_t value = 0;  ///< bytes of each piece, the seed, or bytes of the first of two pieces
 };
 
 /// What to print instead of doing anything: to stdout when `code` is 0, else to stderr.

@@ -4,33 +4,41 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <fstream>
-#include <iterator>
+#include <functional>
 #include <memory>
 #include <random>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
+#include "conf/settings.hpp"
 #include "proxy/h1/body.hpp"
 #include "proxy/h1/head.hpp"
 #include "proxy/tap_facts.hpp"
+#include "routing/table.hpp"
+#include "telemetry/inspect.hpp"
 #include "telemetry/tap/tap.hpp"
 
 namespace portico::proxy {
+
 namespace {
 
-constexpr std::size_t max_fields = 1'000;
+constexpr std::size_t most_fields = 1'024;
+constexpr std::size_t longest_target = 1'048'576;
 
-/// Cuts bytes into pieces, from the front.
-class Cutter {
+/// Cuts bytes as asked.
+class Pieces {
  public:
-  Cutter(std::string_view bytes, const Cuts& cuts) : rest_(bytes), cuts_(cuts), random_(cuts.seed) {}
-  [[nodiscard]] bool done() const noexcept { return rest_.empty(); }
+  Pieces(std::string_view bytes, const conf::Split& split)
+      : rest_(bytes), split_(split), random_(static_cast<std::minstd_rand::result_type>(split.value)) {}
+  /// Empty: there are no more.
   std::string_view next() {
-    std::size_t size = cuts_.size == 0 ? rest_.size() : cuts_.size;
-    if (cuts_.at_random) size = 1 + random_() % 64;
-    if (std::size_t first = std::exchange(cuts_.first, 0); first != 0) size = first;
+    std::size_t size = rest_.size();
+    if (split_.how == conf::Split::How::every) size = static_cast<std::size_t>(split_.value);
+    if (split_.how == conf::Split::How::once && !std::exchange(cut_, true))
+      size = static_cast<std::size_t>(split_.value);
+    // Mostly small, so that every place is met; sometimes large, as reads are.
+    if (split_.how == conf::Split::How::random) size = 1 + random_() % (random_() % 4 == 0 ? 4'096 : 16);
     const std::string_view piece = rest_.substr(0, size);
     rest_.remove_prefix(piece.size());
     return piece;
@@ -38,156 +46,192 @@ class Cutter {
 
  private:
   std::string_view rest_;
-  Cuts cuts_;
+  conf::Split split_;
   std::minstd_rand random_;
+  bool cut_ = false;
+};
+
+/// Gathers the pieces of a head until it is complete; what came after it in the last piece stays.
+class HeadGatherer {
+ public:
+  explicit HeadGatherer(std::string_view whose) : whose_(whose) {}
+
+  /// The head's bytes, valid until the next call. Throws when the pieces end before it does.
+  std::string_view read(Pieces& pieces) {
+    bytes_.erase(0, size_);
+    size_ = 0;
+    h1::HeadScanner scanner;
+    for (;;) {
+      const h1::HeadScanner::State state =
+          bytes_.empty() ? h1::HeadScanner::State::need_more : scanner.scan(bytes_);
+      if (state == h1::HeadScanner::State::complete) break;
+      const std::string_view piece =
+          state == h1::HeadScanner::State::bad ? std::string_view() : pieces.next();
+      if (piece.empty())
+        throw std::runtime_error(fmt::format(
+            "the {} has no complete head: {}", whose_,
+            state == h1::HeadScanner::State::bad ? h1::sentence_of(scanner.error()) : "its bytes end in it"));
+      bytes_ += piece;
+    }
+    size_ = scanner.size();
+    return std::string_view(bytes_).substr(0, size_);
+  }
+  [[nodiscard]] std::string_view after() const { return std::string_view(bytes_).substr(size_); }
+
+ private:
+  std::string_view whose_;
+  std::string bytes_;
+  std::size_t size_ = 0;
 };
 
 class Sha256 {
  public:
   Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-    if (context_ == nullptr || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1)
-      throw std::runtime_error("there is no SHA-256 in this machine's OpenSSL");
+    if (!context_ || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1)
+      throw std::runtime_error("no SHA-256 in this OpenSSL");
   }
   void add(std::string_view bytes) { EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()); }
   std::string hex() {
-    std::array<unsigned char, 32> digest{};
-    unsigned size = 0;
-    EVP_DigestFinal_ex(context_.get(), digest.data(), &size);
-    std::string out;
-    for (const unsigned char byte : digest) out += fmt::format("{:02x}", byte);
-    return out;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int size = 0;
+    EVP_DigestFinal_ex(context_.get(), digest, &size);
+    std::string text;
+    for (unsigned int i = 0; i < size; ++i) text += fmt::format("{:02x}", digest[i]);
+    return text;
   }
 
  private:
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
 
-/// The size of the head at the front of `bytes`.
-std::size_t head_size(std::string_view bytes, std::string_view whose) {
-  h1::HeadScanner scanner;
-  if (scanner.scan(bytes) != h1::HeadScanner::State::complete)
-    throw std::runtime_error(fmt::format("the {} has no complete head", whose));
-  return scanner.size();
-}
+using Show = std::function<void(std::string_view)>;
 
-/// Follows a body's framing and hands on its payload; true when its end was there.
-template <class Take>
-bool read_body(std::string_view bytes, h1::BodyReader reader, const Cuts& cuts, Take take) {
-  Cutter cutter(bytes, cuts);
-  while (!cutter.done() && !reader.done()) {
-    std::string_view piece = cutter.next();
-    while (!piece.empty() && !reader.done()) {
-      const h1::BodyReader::Piece part = reader.next(piece);
-      if (!part.payload.empty()) take(part.payload);
-      if (part.status == h1::BodyReader::Status::error) return false;
-      piece.remove_prefix(part.consumed);
+/// Shows the payload of a body, piece by piece. False when the bytes end, or break the framing, before it
+/// does.
+bool follow(h1::BodyReader& body, std::string_view first, Pieces& pieces, const Show& show) {
+  for (std::string_view piece = first.empty() ? pieces.next() : first; !body.done() && !piece.empty();
+       piece = pieces.next()) {
+    while (!piece.empty() && !body.done()) {
+      const h1::BodyReader::Piece read = body.next(piece);
+      if (!read.payload.empty()) show(read.payload);
+      if (read.status == h1::BodyReader::Status::error) return false;
+      piece.remove_prefix(read.consumed);
     }
   }
-  return reader.done() || reader.framing() == h1::Framing::until_close;
+  return body.done() || body.framing() == h1::Framing::until_close;
 }
 
-/// The final response's head, interim ones passed over; `response` is left behind it.
-h1::ResponseHead read_response_head(std::string_view& response, bool to_head, h1::HeadFields& fields) {
-  for (;;) {
-    const std::size_t size = head_size(response, "response");
-    h1::ResponseHead head;
-    const h1::HeadError error = h1::parse_response(response.substr(0, size), to_head, fields, head);
-    if (error != h1::HeadError::none)
-      throw std::runtime_error(fmt::format("the response's head: {}", h1::sentence_of(error)));
-    response.remove_prefix(size);
-    if (head.status >= 200 || head.status == 101) return head;
+void follow_frames(std::string_view first, Pieces& pieces, const Show& show) {
+  for (std::string_view piece = first.empty() ? pieces.next() : first; !piece.empty(); piece = pieces.next())
+    show(piece);
+}
+
+class Inspector {
+ public:
+  Inspector(std::string_view request, std::string_view response, const conf::Split& split)
+      : request_(request), request_pieces_(request, split), response_pieces_(response, split) {}
+
+  std::string run() {
+    show_request();
+    const telemetry::EndFacts end = show_response();
+    tap_.end(end);
+    bodies_.response_sha256 = hash_.hex();
+    return telemetry::render_inspection(records_, bodies_);
   }
-}
 
-Cuts read_split(std::string_view split) {
-  Cuts cuts;
-  if (split.empty()) return cuts;
-  constexpr std::string_view random = "random:";
-  cuts.at_random = split.starts_with(random);
-  if (cuts.at_random) split.remove_prefix(random.size());
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(split.data(), split.data() + split.size(), number);
-  if (error != std::errc() || end != split.data() + split.size() || (number == 0 && !cuts.at_random))
-    throw std::runtime_error("--split: expected a number of bytes, or random:SEED");
-  (cuts.at_random ? cuts.seed : cuts.size) = number;
-  return cuts;
-}
+ private:
+  void show_request() {
+    HeadGatherer gatherer("request");
+    const std::string_view head = gatherer.read(request_pieces_);
+    h1::HeadFields fields(most_fields);
+    h1::RequestHead request;
+    if (const h1::HeadError error = h1::parse_request(head, {longest_target, most_fields}, fields, request);
+        error != h1::HeadError::none)
+      throw std::runtime_error(fmt::format("the request is refused: {}", h1::sentence_of(error)));
+    bodies_.request_bytes = request_.size() - head.size();
 
-std::string read_file(const std::string& name) {
-  std::ifstream file(name, std::ios::binary);
-  if (!file) throw std::runtime_error(fmt::format("{} can't be read", name));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+    const conf::Settings settings = conf::Settings::defaults();
+    std::vector<std::string> names;
+    names.reserve(settings.upstreams.size());
+    for (const conf::UpstreamSettings& upstream : settings.upstreams) names.push_back(upstream.name);
+    const routing::RouteTable table(settings.routes, names);
+    routing::PathScratch scratch;
+    const routing::Decision decision = table.decide(request.target, scratch);
+    telemetry::RequestFacts facts = request_facts(request);
+    facts.path = decision.path;
+    if (decision.route != nullptr && decision.route->upstream)
+      facts.owner = table.upstream_name(*decision.route->upstream);
+    to_head_ = request.method == "HEAD";
+    websocket_ = request.websocket;
+    tap_.request_head(context_, facts);
+
+    if (websocket_) {
+      // Frames are frames only once the response has said so.
+      frames_ = gatherer.after();
+      return;
+    }
+    h1::BodyReader body(request.framing, request.content_length);
+    if (body.done() || follow(body, gatherer.after(), request_pieces_,
+                              [this](std::string_view payload) { tap_.request_body(payload); }))
+      tap_.request_end();
+  }
+
+  telemetry::EndFacts show_response() {
+    telemetry::EndFacts end;
+    HeadGatherer gatherer("response");
+    h1::HeadFields fields(most_fields);
+    h1::ResponseHead response;
+    do {
+      const std::string_view head = gatherer.read(response_pieces_);
+      response = {};
+      if (const h1::HeadError error = h1::parse_response(head, to_head_, fields, response);
+          error != h1::HeadError::none)
+        throw std::runtime_error(fmt::format("the response is refused: {}", h1::sentence_of(error)));
+    } while (response.status < 200 && response.status != 101);
+    end.status = response.status;
+    tap_.response_head(response_facts(response));
+    if (response.status == 101) {
+      follow_frames(frames_, request_pieces_,
+                    [this](std::string_view bytes) { tap_.tunnel(true, bytes, 0); });
+      follow_frames(gatherer.after(), response_pieces_, [this](std::string_view bytes) {
+        note(bytes);
+        tap_.tunnel(false, bytes, 0);
+      });
+      return end;
+    }
+    h1::BodyReader body(response.framing, response.content_length);
+    const bool whole =
+        body.done() || follow(body, gatherer.after(), response_pieces_, [this](std::string_view payload) {
+          note(payload);
+          tap_.response_body(payload);
+        });
+    if (!whole) end.how = telemetry::Ended::backend_broke_off;
+    return end;
+  }
+
+  void note(std::string_view payload) {
+    bodies_.response_bytes += payload.size();
+    hash_.add(payload);
+  }
+
+  std::string_view request_;
+  Pieces request_pieces_;
+  Pieces response_pieces_;
+  telemetry::RecordCollection records_;
+  telemetry::KeyMarker keys_{telemetry::KeySecret{}};
+  telemetry::TapContext context_{records_, keys_};
+  telemetry::Tap tap_;
+  telemetry::CapturedBodies bodies_;
+  Sha256 hash_;
+  std::string frames_;
+  bool to_head_ = false;
+  bool websocket_ = false;
+};
 
 }  // namespace
 
-void inspect(std::string_view request, std::string_view response, const Cuts& cuts,
-             const routing::RouteTable& table, Inspected& out) {
-  const std::size_t size = head_size(request, "request");
-  h1::HeadFields request_fields(max_fields);
-  h1::RequestHead head;
-  const h1::HeadError error =
-      h1::parse_request(request.substr(0, size), {SIZE_MAX, max_fields}, request_fields, head);
-  if (error != h1::HeadError::none)
-    throw std::runtime_error(fmt::format("the request's head: {}", h1::sentence_of(error)));
-  request.remove_prefix(size);
-  out.bytes.request_body = request.size();
-
-  routing::PathScratch scratch;
-  const routing::Decision decision = table.decide(head.target, scratch);
-  telemetry::RequestFacts facts = request_facts(head);
-  facts.path = decision.path;
-  if (decision.route != nullptr && decision.route->upstream)
-    facts.owner = table.upstream_name(*decision.route->upstream);
-
-  // Nothing is stored, so any secret will do for the keys.
-  telemetry::KeyMarker keys({});
-  telemetry::TapContext context{out.records, keys};
-  telemetry::Tap tap;
-  telemetry::EndFacts end;
-  Sha256 digest;
-  const auto count = [&](std::string_view payload) {
-    digest.add(payload);
-    out.bytes.response_body += payload.size();
-  };
-  tap.request_head(context, facts);
-  if (!head.websocket) {
-    const h1::BodyReader body(head.framing, head.content_length);
-    if (read_body(request, body, cuts, [&](std::string_view payload) { tap.request_body(payload); }))
-      tap.request_end();
-  }
-
-  h1::HeadFields response_fields(max_fields);
-  const h1::ResponseHead answer = read_response_head(response, head.method == "HEAD", response_fields);
-  tap.response_head(response_facts(answer));
-  if (answer.status == 101) {
-    // The client's frames first: a tap must not depend on how far one side is ahead.
-    for (Cutter cutter(request, cuts); !cutter.done();) tap.tunnel(true, cutter.next(), 0);
-    for (Cutter cutter(response, cuts); !cutter.done();) {
-      const std::string_view piece = cutter.next();
-      count(piece);
-      tap.tunnel(false, piece, 0);
-    }
-  } else {
-    const h1::BodyReader body(answer.framing, answer.content_length);
-    const bool whole = read_body(response, body, cuts, [&](std::string_view payload) {
-      count(payload);
-      tap.response_body(payload);
-    });
-    if (!whole) end.how = telemetry::Ended::backend_broke_off;
-  }
-  end.status = answer.status;
-  end.how = tap.settled(end.how);
-  tap.end(end);
-  out.bytes.response_body_sha256 = digest.hex();
-}
-
-std::string inspect_files(const std::string& request_file, const std::string& response_file,
-                          std::string_view split, const routing::RouteTable& table) {
-  const Cuts cuts = read_split(split);
-  Inspected out;
-  inspect(read_file(request_file), read_file(response_file), cuts, table, out);
-  return telemetry::render_inspection(out.records.records(), out.bytes);
+std::string inspect(std::string_view request, std::string_view response, const conf::Split& split) {
+  return Inspector(request, response, split).run();
 }
 
 }  // namespace portico::proxy

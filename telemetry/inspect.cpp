@@ -62,7 +62,13 @@ std::string with_lines(std::string_view json) {
 
 }  // namespace
 
-std::string render_inspection(const std::vector<KeptRecord>& records, const InspectedBytes& bytes) {
+void RecordCollection::push(const Record& record) noexcept {
+  records_.push_back({record.facts(), std::string(record.texts())});
+}
+
+std::string render_inspection(const RecordCollection& collection, const CapturedBodies& bodies) {
+  const std::vector<KeptRecord>& records = collection.records();
+  if (records.empty()) return "null\n";
   const Record record = records.back().record();
   std::string out;
   JsonWriter json(out);
@@ -71,9 +77,9 @@ std::string render_inspection(const std::vector<KeptRecord>& records, const Insp
   write_record_response(json, record, classify(record));
   write_record_usage(json, record);
   write_turns(json, record, std::span(records).first(records.size() - 1));
-  json.key("request_body_bytes").number(bytes.request_body);
-  json.key("response_body_bytes").number(bytes.response_body);
-  json.key("response_body_sha256").text(bytes.response_body_sha256);
+  json.key("request_body_bytes").number(bodies.request_bytes);
+  json.key("response_body_bytes").number(bodies.response_bytes);
+  json.key("response_body_sha256").text(bodies.response_sha256);
   json.close_object();
   return with_lines(out);
 }

@@ -12,10 +12,10 @@
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
 
-#include "conf/settings.hpp"
+#include "conf/cli.hpp"
 
 using namespace portico;
-using proxy::Cuts;
+using conf::Split;
 
 namespace {
 
@@ -38,16 +38,6 @@ std::vector<std::string> cases() {
   return names;
 }
 
-const routing::RouteTable& default_table() {
-  static const conf::Settings settings = conf::Settings::defaults();
-  static const routing::RouteTable table = [] {
-    std::vector<std::string> names;
-    for (const conf::UpstreamSettings& upstream : settings.upstreams) names.push_back(upstream.name);
-    return routing::RouteTable(settings.routes, names);
-  }();
-  return table;
-}
-
 struct Case {
   explicit Case(const std::string& name)
       : request(read(folder / (name + ".request.http"))),
@@ -56,10 +46,8 @@ struct Case {
     for (const auto& secret : expect.at("must_not_leak").as_array()) secrets.emplace_back(secret.as_string());
     for (const char* aside : {"case", "about", "must_not_leak"}) expect.erase(aside);
   }
-  [[nodiscard]] std::string inspect(const Cuts& cuts) const {
-    proxy::Inspected out;
-    proxy::inspect(request, response, cuts, default_table(), out);
-    return telemetry::render_inspection(out.records.records(), out.bytes);
+  [[nodiscard]] std::string inspect(const Split& split) const {
+    return proxy::inspect(request, response, split);
   }
 
   std::string request;
@@ -111,10 +99,11 @@ TEST_CASE("the facts do not depend on where the bytes are cut") {
     std::string wrong;
     const std::size_t size = std::max(recorded.request.size(), recorded.response.size());
     for (std::size_t first = 1; first < size; ++first)
-      if (recorded.inspect({.first = first}) != whole) wrong += "cut at " + std::to_string(first) + "\n";
-    if (recorded.inspect({.size = 1}) != whole) wrong += "byte by byte\n";
+      if (recorded.inspect({Split::How::once, first}) != whole)
+        wrong += "cut at " + std::to_string(first) + "\n";
+    if (recorded.inspect({Split::How::every, 1}) != whole) wrong += "byte by byte\n";
     for (std::uint64_t seed = 0; seed < 200; ++seed)
-      if (recorded.inspect({.at_random = true, .seed = seed}) != whole)
+      if (recorded.inspect({Split::How::random, seed}) != whole)
         wrong += "seed " + std::to_string(seed) + "\n";
     INFO(name);
     CHECK(wrong == "");
