@@ -1,11 +1,12 @@
 #pragma once
 // The access log: a line for each record, as JSON or as Nginx's `combined`.
 //
-// owns:    the file's descriptor (never standard output's), and up to 1 MiB of lines that are not written yet
+// owns:    the file's descriptor (never standard output's), and up to 1 MiB of lines that are not written
+//          yet
 // threads: the telemetry thread
-// bytes:   lines are collected and written in one go at flush(), or when 64 KiB have come together. A pipe or
-// terminal
-//          that takes nothing is not waited for: beyond 1 MiB whole lines are lost, and counted
+// bytes:   lines are collected and written in one go at flush(), or when 64 KiB have come together. A
+//          pipe or terminal that takes nothing is not waited for: beyond 1 MiB whole lines are lost, and
+//          counted
 
 #include <chrono>
 #include <cstddef>
@@ -35,8 +36,9 @@ class AccessLog {
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
 
-  /// From now on to this file, in this format; an empty path: nothing any more. A file that can't be opened
-  /// is told in the program log and as an error here, and tried again at reopen(); until then lines are lost.
+  /// From now on to this file, in this format; an empty path: nothing any more. A file that can't be
+  /// opened is told in the program log and as an error here, and tried again at reopen(); until then
+  /// lines are lost.
   void configure(const conf::AccessLogSettings& settings);
   /// Closes and opens the file, so that one that was renamed is left alone.
   void reopen();
@@ -64,10 +66,10 @@ class AccessLog {
   AccessLogTotals totals_;
 };
 
-/// Appends a line of Nginx's `combined`: client, time of the end in local time, request line without query,
-/// status, payload bytes, no referer, user agent. Bytes that are not printable ASCII, quotes and backslashes
-/// become `\xHH`. A client that left before there was an answer has status 499. The protocol is not recorded
-/// and given as HTTP/1.1.
+/// Appends a line of Nginx's `combined`: client, time of the end in local time, request line without
+/// query, status, payload bytes, no referer, user agent. Bytes that are not printable ASCII, quotes and
+/// backslashes become `\xHH`. A client that left before there was an answer has status 499. The protocol
+/// is not recorded and given as HTTP/1.1.
 void append_combined(std::string& out, const Record& record);
 
 }  // namespace portico::telemetry

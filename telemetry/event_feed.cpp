@@ -29,7 +29,7 @@ class EventFeed::Subscriber final : public ReplyStream {
     backlog_.push_back(event);
     bytes_ += event->size();
     // The newest stays, however long it is.
-    while (backlog_.size() > max_backlog || (bytes_ > max_backlog_bytes && backlog_.size() > 1)) {
+    while (bytes_ > max_backlog_bytes && backlog_.size() > 1) {
       bytes_ -= backlog_.front()->size();
       backlog_.pop_front();
       ++dropped_;

@@ -3,8 +3,7 @@
 //
 // owns:    the backlog of each subscriber
 // threads: the telemetry thread
-// memory:  at most 16 subscribers; each may be 1,000 events and 1 MiB behind, then it loses the oldest and is
-// told how
+// memory:  at most 16 subscribers; each may be 1 MiB behind, then it loses the oldest and is told how
 //          many
 // Costs nothing while nobody watches.
 
@@ -25,7 +24,6 @@ namespace portico::telemetry {
 class EventFeed {
  public:
   static constexpr std::size_t max_subscribers = 16;
-  static constexpr std::size_t max_backlog = 1'000;
   static constexpr std::size_t max_backlog_bytes = 1'048'576;
 
   EventFeed();
@@ -35,8 +33,8 @@ class EventFeed {
 
   /// Shows a safe record to whoever wants it.
   void take(const Record& record, const std::optional<Verdict>& verdict, const RecordLabels& labels);
-  /// The answer's body: `event: exchange` for each record that fits, `event: dropped` where some were lost.
-  /// Null when there are subscribers enough. The feed must outlive it.
+  /// The answer's body: `event: exchange` for each record that fits, `event: dropped` where some were
+  /// lost. Null when there are subscribers enough. The feed must outlive it.
   [[nodiscard]] std::unique_ptr<ReplyStream> subscribe(RecordFilter filter);
   [[nodiscard]] std::size_t subscribers() const noexcept { return subscribers_.size(); }
 

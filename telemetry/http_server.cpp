@@ -120,15 +120,26 @@ void watch_client(stream_protocol::socket& socket, const std::shared_ptr<Watch>&
   });
 }
 
-void report(std::exception_ptr failure) noexcept {
-  if (!failure) return;
+void tell(std::string_view what, const std::exception_ptr& failure) noexcept {
+  write_log(Level::error, what);
   try {
-    std::rethrow_exception(std::move(failure));
+    std::rethrow_exception(failure);
   } catch (const std::exception& e) {
-    write_log(Level::error, "the management endpoint dropped a connection after an internal error:");
     write_log(Level::error, e.what());
   } catch (...) {
-    write_log(Level::error, "the management endpoint dropped a connection after an unknown error");
+    write_log(Level::error, "an unknown error");
+  }
+}
+
+void report(std::exception_ptr failure) noexcept {
+  if (failure) tell("the management endpoint dropped a connection after an internal error:", failure);
+}
+
+void run_hook(const std::function<void()>& hook) noexcept {
+  try {
+    hook();
+  } catch (...) {
+    tell("what shares the management endpoint's thread failed:", std::current_exception());
   }
 }
 
@@ -170,11 +181,7 @@ class HttpServer::Impl {
  private:
   void run() noexcept {
     pthread_setname_np(pthread_self(), "portico-telem");
-    try {
-      if (hooks_.start) hooks_.start(context_.get_executor());
-    } catch (...) {
-      report(std::current_exception());
-    }
+    if (hooks_.start) run_hook([this] { hooks_.start(context_.get_executor()); });
     // An exception that reaches this place ended one handler, no more; the others go on.
     while (!context_.stopped()) {
       try {
@@ -183,11 +190,7 @@ class HttpServer::Impl {
         report(std::current_exception());
       }
     }
-    try {
-      if (hooks_.stop) hooks_.stop();
-    } catch (...) {
-      report(std::current_exception());
-    }
+    if (hooks_.stop) run_hook(hooks_.stop);
   }
 
   asio::awaitable<void> accept_loop();

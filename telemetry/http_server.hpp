@@ -6,8 +6,7 @@
 //          server's thread, one request at a time
 // bytes:   a request's views are valid for the length of the handler's call
 // bounds:  head 8 KiB, body 1 KiB (read and thrown away), 64 connections, 10 s to send a request, 30 s to
-// take
-//          an answer
+//          take an answer
 // Not for the data plane: it buffers whole answers, knows no TLS, and its streams are for few and small
 // events.
 
@@ -39,8 +38,8 @@ struct HttpRequest {
 class ReplyStream {
  public:
   virtual ~ReplyStream() = default;
-  /// Appends what there is to send, at most some 64 KiB; nothing if there is nothing yet. False: that was the
-  /// last.
+  /// Appends what there is to send, at most some 64 KiB; nothing if there is nothing yet. False: that was
+  /// the last.
   virtual bool fill(std::string& out) = 0;
   /// What to send into a silence, so that dead connections show.
   [[nodiscard]] virtual std::string_view keep_alive() const noexcept = 0;
@@ -70,7 +69,8 @@ struct HttpBounds {
 struct ThreadHooks {
   /// First on the thread, before any request. The executor is valid until `stop` returned.
   std::function<void(boost::asio::any_io_executor)> start{};
-  /// Last on the thread, after the last request: whoever holds something of the executor lets go of it here.
+  /// Last on the thread, after the last request: whoever holds something of the executor lets go of it
+  /// here.
   std::function<void()> stop{};
 };
 
@@ -79,9 +79,8 @@ class HttpServer {
  public:
   using Handler = std::function<HttpReply(const HttpRequest&)>;
 
-  /// Binds and starts the thread `portico-telem`. Throws std::runtime_error naming the address and the cause.
-  /// A handler that throws is answered for with 500.
-  /// A hook that throws is told in the log.
+  /// Binds and starts the thread `portico-telem`. Throws std::runtime_error naming the address and the
+  /// cause. A handler that throws is answered for with 500. A hook that throws is told in the log.
   HttpServer(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds = {},
              ThreadHooks hooks = {});
   /// Ends the thread; open requests and streams are cut, the file of a unix socket is removed.

@@ -1,9 +1,10 @@
 #pragma once
-// The management endpoint: metrics, health and status over HTTP, on the telemetry thread, never on a worker.
+// The management endpoint: metrics, health and status over HTTP, on the telemetry thread, never on a
+// worker.
 //
 // owns:    its listening socket, its io_context and its thread, from start() to stop()
-// threads: start, stop and publish are called by the control thread; everything else runs on the telemetry
-// thread
+// threads: start, stop and publish are called by the control thread; everything else runs on the
+//          telemetry thread
 
 #include <memory>
 #include <string>
@@ -20,16 +21,16 @@ namespace portico::telemetry {
 
 class ManagementServer {
  public:
-  /// Both must outlive the server. The stores are used on its thread only; without them their pages are not
-  /// there.
+  /// Both must outlive the server. The stores are used on its thread only; without them their pages are
+  /// not there.
   explicit ManagementServer(Registry& registry, Stores* stores = nullptr);
   ~ManagementServer();
   ManagementServer(const ManagementServer&) = delete;
   ManagementServer& operator=(const ManagementServer&) = delete;
 
-  /// Binds and starts the thread. Throws std::runtime_error naming the address and the cause. An address that
-  /// is neither loopback nor a unix socket needs a token. May be called again after stop(). Before the first
-  /// publish() the process counts as starting: `/readyz` says 503. `hooks` run on the thread.
+  /// Binds and starts the thread. Throws std::runtime_error naming the address and the cause. An address
+  /// that is neither loopback nor a unix socket needs a token. May be called again after stop(). Before
+  /// the first publish() the process counts as starting: `/readyz` says 503. `hooks` run on the thread.
   void start(const conf::AdminSettings& settings, ThreadHooks hooks = {});
   /// The address as bound (a port of 0 is resolved); empty when not started.
   [[nodiscard]] std::string address() const;

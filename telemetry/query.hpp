@@ -17,8 +17,8 @@ namespace portico::telemetry {
 class Query {
  public:
   /// Reads what stands after `?` in the form of HTML forms: `+` is a space, `%HH` a byte. `known`: the
-  /// parameters' names. A parameter that is unknown or doubled, an escape that is none or a result that is
-  /// not UTF-8 makes it bad; error() then says what is wrong.
+  /// parameters' names. A parameter that is unknown or doubled, an escape that is none or a result that
+  /// is not UTF-8 makes it bad; error() then says what is wrong.
   Query(std::string_view target, std::span<const std::string_view> known);
 
   /// Empty where the query is good; else a sentence for people.

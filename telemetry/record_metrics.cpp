@@ -1,6 +1,7 @@
 #include "telemetry/record_metrics.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -117,8 +118,9 @@ class RecordMetrics::Impl {
       for (std::size_t i = 0; i < token_kind_count; ++i) pair.tokens[i] += facts.tokens.kinds[i];
     }
     if (facts.first_token_us != no_time) pair.first_token.observe(facts.first_token_us);
-    const std::uint64_t per_token = per_token_us(facts);
-    if (per_token != no_time) pair.per_token.observe(per_token);
+    if (const std::optional<double> seconds = seconds_per_output_token(facts)) {
+      pair.per_token.observe(static_cast<std::uint64_t>(std::llround(*seconds * 1e6)));
+    }
   }
 
   template <class Write>

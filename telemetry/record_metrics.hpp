@@ -3,10 +3,12 @@
 //
 // owns:    its counters
 // threads: the telemetry thread
-// memory:  at most `models` model names, 0.7 KiB each, with 1.5 KiB for each dialect that a model is asked by
+// memory:  at most `models` model names, 0.7 KiB each, with 1.5 KiB for each dialect that a model is
+//          asked by
 // What counts is what usage counts (account.hpp), so the sums of tokens are those of `/api/v1/usage`. A
-// model's name becomes a label once; above the bound what is new counts as `other`, and names that nothing
-// vouches for may have only a quarter of the bound. A request that names no model counts as `unknown`.
+// model's name becomes a label once; above the bound what is new counts as `other`, and names that
+// nothing vouches for may have only a quarter of the bound. A request that names no model counts as
+// `unknown`.
 
 #include <array>
 #include <cstddef>

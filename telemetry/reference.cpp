@@ -222,10 +222,10 @@ std::string render_management_reference() {
       "\n### `/api/v1/events`\n\n"
       "Server-sent events, with the parameters of `/api/v1/requests` but `limit`. Each record that fits is "
       "an `event: exchange` with the record as `data` and a running number as `id`. A client that is more "
-      "than {} events or 1 MiB behind loses the oldest and gets an `event: dropped` with "
+      "than 1 MiB behind loses the oldest and gets an `event: dropped` with "
       "`{{\"count\":n}}`. A comment is sent every 15 s of silence. At most {} clients; more are answered "
       "503. A client that takes nothing for 30 s is cut.\n",
-      EventFeed::max_backlog, EventFeed::max_subscribers);
+      EventFeed::max_subscribers);
 
   out += "\n### `/api/v1/status`\n\n";
   table(out, "field", status_rows);

@@ -1,11 +1,10 @@
 #pragma once
-// Everything that is kept of records, on the telemetry thread: what the collector fills and the management
-// endpoint shows.
+// Everything that is kept of records, on the telemetry thread: what the collector fills and the
+// management endpoint shows.
 //
 // owns:    the stores
 // threads: constructed anywhere; everything else on the telemetry thread. Must outlive the management
-// endpoint, whose
-//          event streams lead back to the feed
+//          endpoint, whose event streams lead back to the feed
 
 #include <chrono>
 #include <cstdint>

@@ -3,9 +3,9 @@
 //
 // owns:    plain values
 // threads: any; pure
-// Counts are kept by the minute for the last hours and by the hour for the last month. A question is answered
-// from whole buckets: from the one in which the window begins to the one that is now, so the answer says
-// where it really begins.
+// Counts are kept by the minute for the last hours and by the hour for the last month. A question is
+// answered from whole buckets: from the one in which the window begins to the one that is now, so the
+// answer says where it really begins.
 
 #include <chrono>
 #include <cstdint>
@@ -29,7 +29,8 @@ struct Window {
   std::string text;  ///< as asked for
 };
 
-/// A whole number without leading zero, then `m`, `h` or `d`: 1 minute to 31 days. Nothing for anything else.
+/// A whole number without leading zero, then `m`, `h` or `d`: 1 minute to 31 days. Nothing for anything
+/// else.
 std::optional<Window> parse_window(std::string_view text);
 
 /// What to tell somebody whose window is none.

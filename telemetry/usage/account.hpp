@@ -3,9 +3,9 @@
 //
 // owns:    nothing
 // threads: any; pure
-// A request is an exchange, a turn of a WebSocket, or a WebSocket that had no turn. A warm-up is a turn that
-// runs no model: it is counted by itself and is no request. The record of a WebSocket that had turns is no
-// account: its turns are.
+// A request is an exchange, a turn of a WebSocket, or a WebSocket that had no turn. A warm-up is a turn
+// that runs no model: it is counted by itself and is no request. The record of a WebSocket that had turns
+// is no account: its turns are.
 
 #include <cstdint>
 
@@ -25,25 +25,14 @@ enum class Account : std::uint8_t { request, warmup, none };
   return facts.start_unix_us + facts.duration_us;
 }
 
-/// True for what CPA answered as a model's answer to a key that it knows. Only such a record proves that its
-/// model and its key are more than something a client made up: names that nothing vouches for may fill only a
-/// part of a bounded table.
+/// True for what CPA answered as a model's answer to a key that it knows. Only such a record proves that
+/// its model and its key are more than something a client made up: names that nothing vouches for may
+/// fill only a part of a bounded table.
 [[nodiscard]] inline bool vouches(const Record& record) noexcept {
   const RecordFacts& facts = record.facts();
   const bool api = facts.dialect != Dialect::other && facts.dialect != Dialect::management;
   const bool answered = facts.status == 200 || facts.status == 101;
   return api && answered && !facts.failed && !facts.own_answer && record.text(Text::method) != "OPTIONS";
-}
-
-/// Whole microseconds for each token after the first: what streaming clients feel as speed. `no_time` where
-/// the record has no first token, fewer than two tokens that were generated, or did not end well.
-[[nodiscard]] inline std::uint64_t per_token_us(const RecordFacts& facts) noexcept {
-  const std::uint64_t generated = facts.tokens[TokenKind::output] + facts.tokens[TokenKind::reasoning];
-  if (facts.first_token_us == no_time || !facts.tokens.seen || generated < 2 ||
-      facts.duration_us < facts.first_token_us) {
-    return no_time;
-  }
-  return (facts.duration_us - facts.first_token_us) / (generated - 1);
 }
 
 }  // namespace portico::telemetry

@@ -3,8 +3,8 @@
 //
 // owns:    its counts, in one block that grows with the number of different buckets, at most 256
 // threads: one
-// A quantile is at most 5 % off for durations from 10 us to 90 h; what is outside counts as the nearer end.
-// Sketches add up without loss: the quantiles of a sum are those of all that was observed.
+// A quantile is at most 5 % off for durations from 10 us to 90 h; what is outside counts as the nearer
+// end. Sketches add up without loss: the quantiles of a sum are those of all that was observed.
 
 #include <array>
 #include <cstddef>

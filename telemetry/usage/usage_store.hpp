@@ -1,18 +1,18 @@
 #pragma once
-// Who used which model, how much and how fast: counts by the minute for 3 hours and by the hour for 31 days.
+// Who used which model, how much and how fast: counts by the minute for 3 hours and by the hour for 31
+// days.
 //
 // owns:    its series and cells; names are copied
 // threads: the telemetry thread
 // memory:  a cell is one series in one minute or hour in which it had a record. Cells of all minutes
-// together, and of
-//          all hours together, are bounded by 16 MiB and 8 KiB for each series of the bound (32 MiB each by
-//          default). Above that the oldest bucket is folded into one cell named `other`: sums stay exact,
-//          their split by name is lost. What is in the present bucket is never folded, and may exceed the
-//          bound by what its series need, at most 4.5 KiB each.
-// A series is one combination of model, key, dialect, route and endpoint. Above the bound what is new counts
-// as `other`. A combination of which no record vouches for model and key (see account.hpp) can be made up by
-// anybody, so such ones may have only a quarter of the bound. A record counts at its end. If the clock is set
-// back by more than a bucket's age allows, what lies ahead is forgotten.
+//          together, and of all hours together, are bounded by 16 MiB and 8 KiB for each series of the
+//          bound (32 MiB each by default). Above that the oldest bucket is folded into one cell named
+//          `other`: sums stay exact, their split by name is lost. What is in the present bucket is never
+//          folded, and may exceed the bound by what its series need, at most 4.5 KiB each.
+// A series is one combination of model, key, dialect, route and endpoint. Above the bound what is new
+// counts as `other`. A combination of which no record vouches for model and key (see account.hpp) can be
+// made up by anybody, so such ones may have only a quarter of the bound. A record counts at its end. If
+// the clock is set back by more than a bucket's age allows, what lies ahead is forgotten.
 
 #include <array>
 #include <cstddef>

@@ -114,6 +114,15 @@ class Client {
     return answer;
   }
 
+  /// Everything up to and with `mark`. Throws when the connection ends or the deadline passes first.
+  std::string read_until(std::string_view mark) {
+    std::size_t at = std::string::npos;
+    while ((at = received_.find(mark)) == std::string::npos) receive();
+    std::string text = received_.substr(0, at + mark.size());
+    received_.erase(0, at + mark.size());
+    return text;
+  }
+
   /// True when something arrives, or the connection ends, within `milliseconds`.
   [[nodiscard]] bool hears_within(int milliseconds) const {
     pollfd wait{fd_, POLLIN, 0};

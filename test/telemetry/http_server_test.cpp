@@ -2,10 +2,19 @@
 
 #include <sys/resource.h>
 
+#include <atomic>
 #include <chrono>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <catch2/catch.hpp>
 
 #include "test/telemetry/http_client.hpp"
@@ -44,6 +53,81 @@ class NoNewDescriptors {
 
  private:
   rlimit before_{};
+};
+
+// True once `holds` does, within five seconds.
+bool soon(const std::function<bool()>& holds) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!holds() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  return holds();
+}
+
+// What a test's stream is to say, written by the test's thread and read by the server's.
+struct Script {
+  std::mutex mutex;
+  std::string next;
+  bool last = false;
+  std::function<void()> wake;
+  std::atomic<int> alive{0};
+
+  // On the server's thread, since wake() may be called there only.
+  void say(const boost::asio::any_io_executor& executor, std::string text, bool end = false) {
+    boost::asio::post(executor, [this, text = std::move(text), end] {
+      {
+        const std::lock_guard lock(mutex);
+        next += text;
+        last = end;
+      }
+      if (wake) wake();
+    });
+  }
+};
+
+class ScriptedStream final : public ReplyStream {
+ public:
+  explicit ScriptedStream(Script& script) : script_(script) { ++script_.alive; }
+  ~ScriptedStream() override {
+    script_.wake = {};
+    --script_.alive;
+  }
+  ScriptedStream(const ScriptedStream&) = delete;
+  ScriptedStream& operator=(const ScriptedStream&) = delete;
+  bool fill(std::string& out) override {
+    const std::lock_guard lock(script_.mutex);
+    out += std::exchange(script_.next, {});
+    return !script_.last;
+  }
+  [[nodiscard]] std::string_view keep_alive() const noexcept override { return "(still here)"; }
+  void on_ready(std::function<void()> wake) override { script_.wake = std::move(wake); }
+
+ private:
+  Script& script_;
+};
+
+// A server that answers everything with one scripted stream.
+struct Streaming {
+  explicit Streaming(HttpBounds bounds = {}) {
+    ThreadHooks hooks;
+    std::promise<boost::asio::any_io_executor> started;
+    hooks.start = [&started](const boost::asio::any_io_executor& given) { started.set_value(given); };
+    server.emplace(
+        conf::ListenAddress::parse("127.0.0.1:0").value(),
+        [this](const HttpRequest&) {
+          HttpReply reply{200, "text/event-stream", "first;", {}};
+          reply.stream = std::make_unique<ScriptedStream>(script);
+          return reply;
+        },
+        bounds, std::move(hooks));
+    executor = started.get_future().get();
+  }
+  Client ask() {
+    Client client(server->address().text());
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    return client;
+  }
+  Script script;
+  boost::asio::any_io_executor executor;
+  std::optional<HttpServer> server;
 };
 
 double cpu_seconds() {
@@ -121,4 +205,107 @@ TEST_CASE("without descriptors accepting rests instead of spinning, and goes on 
     CHECK(cpu_seconds() - before < 0.1);
   }
   CHECK(waiting.read().body == "hello");
+}
+
+TEST_CASE("a stream sends what there is when there is something, until it ends") {
+  Streaming streaming;
+  Client client = streaming.ask();
+  const std::string head = client.read_until("\r\n\r\n");
+  CHECK(head.find("Content-Length") == std::string::npos);
+  CHECK(head.find("Connection: close\r\n") != std::string::npos);
+  CHECK(client.read_until(";") == "first;");
+  streaming.script.say(streaming.executor, "second;");
+  CHECK(client.read_until(";") == "second;");
+  streaming.script.say(streaming.executor, "last", true);
+  CHECK(client.read_until("last") == "last");
+  CHECK(client.ended());
+  CHECK(soon([&] { return streaming.script.alive == 0; }));
+}
+
+TEST_CASE("a silent stream shows that it lives") {
+  Streaming streaming({.silence = std::chrono::milliseconds(20)});
+  Client client = streaming.ask();
+  client.read_until("first;");
+  CHECK(client.read_until("(still here)") == "(still here)");
+  CHECK(client.read_until("(still here)") == "(still here)");
+}
+
+TEST_CASE("a stream whose client goes is over at once, though there was nothing to send") {
+  Streaming streaming;
+  {
+    Client client = streaming.ask();
+    client.read_until("first;");
+    CHECK(streaming.script.alive == 1);
+    // What a client says on is of no interest.
+    client.send("GET /again HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    CHECK(streaming.script.alive == 1);
+  }
+  CHECK(soon([&] { return streaming.script.alive == 0; }));
+}
+
+TEST_CASE("a stream whose client takes nothing is cut") {
+  Streaming streaming({.answer_time = std::chrono::milliseconds(50)});
+  const Client client = streaming.ask();
+  CHECK(soon([&] { return streaming.script.alive == 1; }));
+  streaming.script.say(streaming.executor, std::string(64 * 1024 * 1024, 'x'));
+  CHECK(soon([&] { return streaming.script.alive == 0; }));
+}
+
+TEST_CASE("HEAD of a stream is its head alone") {
+  Streaming streaming;
+  Client client(streaming.server->address().text());
+  client.send("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  CHECK(client.read_until("\r\n\r\n").find("text/event-stream") != std::string::npos);
+  CHECK(client.ended());
+  CHECK(soon([&] { return streaming.script.alive == 0; }));
+}
+
+TEST_CASE("ending the server ends its streams") {
+  Streaming streaming;
+  Client client = streaming.ask();
+  client.read_until("first;");
+  streaming.server.reset();
+  CHECK(streaming.script.alive == 0);
+  CHECK(client.ended());
+}
+
+TEST_CASE("the hooks are first and last on the server's thread") {
+  std::thread::id started;
+  std::thread::id handled;
+  std::thread::id stopped;
+  std::atomic<bool> ticked{false};
+  std::optional<boost::asio::steady_timer> timer;
+  {
+    ThreadHooks hooks;
+    hooks.start = [&](const boost::asio::any_io_executor& executor) {
+      started = std::this_thread::get_id();
+      timer.emplace(executor, std::chrono::milliseconds(1));
+      timer->async_wait([&](const boost::system::error_code&) { ticked = true; });
+    };
+    hooks.stop = [&] {
+      stopped = std::this_thread::get_id();
+      timer.reset();
+    };
+    const HttpServer server(
+        conf::ListenAddress::parse("127.0.0.1:0").value(),
+        [&](const HttpRequest& request) {
+          handled = std::this_thread::get_id();
+          return hello(request);
+        },
+        {}, std::move(hooks));
+    CHECK(Client(server.address().text()).get("/").body == "hello");
+    CHECK(soon([&] { return ticked.load(); }));
+    CHECK(stopped == std::thread::id());
+  }
+  CHECK(started != std::this_thread::get_id());
+  CHECK(started == handled);
+  CHECK(started == stopped);
+}
+
+TEST_CASE("a hook that throws harms no request") {
+  ThreadHooks hooks;
+  hooks.start = [](const boost::asio::any_io_executor&) { throw std::runtime_error("start"); };
+  hooks.stop = [] { throw std::runtime_error("stop"); };
+  const HttpServer server(conf::ListenAddress::parse("127.0.0.1:0").value(), hello, {}, std::move(hooks));
+  CHECK(Client(server.address().text()).get("/").body == "hello");
 }

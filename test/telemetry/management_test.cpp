@@ -8,24 +8,31 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
 
+#include "conf/describe.hpp"
+#include "test/telemetry/example_record.hpp"
 #include "test/telemetry/http_client.hpp"
 
 using namespace portico;
 using namespace portico::telemetry;
 using portico::test::Answer;
 using portico::test::Client;
+using portico::test::ExampleRecord;
 namespace json = boost::json;
 
 namespace {
@@ -39,13 +46,15 @@ conf::AdminSettings admin(std::string_view listen = "127.0.0.1:0", std::string t
 
 // A server on a free port of the loopback, started.
 struct Running {
-  explicit Running(const conf::AdminSettings& settings = admin()) : server(registry) {
+  explicit Running(const conf::AdminSettings& settings = admin()) : server(registry, &stores) {
     server.start(settings);
     address = server.address();
   }
   Client client() const { return Client(address); }
 
+  // The stores belong to the server's thread: fill them before the first request.
   Registry registry{2};
+  Stores stores{conf::TelemetrySettings{}};
   ManagementServer server;
   std::string address;
 };
@@ -86,7 +95,8 @@ TEST_CASE("every answer has a date, is not cached and not sniffed") {
   Running running;
   Client client = running.client();
   for (const char* path :
-       {"/", "/metrics", "/healthz", "/readyz", "/api/v1/status", "/api/v1/routes", "/nothing"}) {
+       {"/", "/metrics", "/healthz", "/readyz", "/api/v1/status", "/api/v1/routes", "/api/v1/config",
+        "/api/v1/usage", "/api/v1/requests", "/api/v1/usage?window=no", "/nothing"}) {
     INFO(path);
     const Answer answer = client.get(path);
     CHECK(answer.fields.at("date").ends_with(" GMT"));
@@ -147,6 +157,117 @@ TEST_CASE("/api/v1/status and /api/v1/routes show what was published last") {
   CHECK(status.fields.at("content-type") == "application/json; charset=utf-8");
   CHECK(json::parse(status.body).at("workers") == 2);
   CHECK(json::parse(client.get("/api/v1/routes").body).at("routes").at(0).at("target") == "cpa");
+}
+
+TEST_CASE("/api/v1/config shows the settings that were published, as they were masked") {
+  Running running;
+  Client client = running.client();
+  CHECK(client.get("/api/v1/config").body == "{}\n");
+  ProcessState state;
+  conf::Settings settings = conf::Settings::defaults();
+  settings.admin.token = "very-secret-token";
+  state.settings = conf::describe(settings);
+  running.server.publish(state);
+  const Answer config = client.get("/api/v1/config");
+  CHECK(config.body == state.settings);
+  CHECK(config.body.find("very-secret-token") == std::string::npos);
+  CHECK(json::parse(config.body).at("telemetry").at("series") == 2'000);
+}
+
+TEST_CASE("/api/v1/usage and /api/v1/requests show what was taken") {
+  Running running;
+  ExampleRecord example;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  example.at_us(
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
+  running.stores.take(example.text(Text::request_id, "one").record(), std::nullopt, {});
+  running.stores.take(example.text(Text::request_id, "two").model("a/b").fails(429).record(), std::nullopt,
+                      {});
+  Client client = running.client();
+  const json::value usage = json::parse(client.get("/api/v1/usage?window=24h&group_by=model,dialect").body);
+  CHECK(usage.at("window") == "24h");
+  CHECK(usage.at("groups").as_array().size() == 2);
+  CHECK(usage.at("totals").at("failed") == 1);
+  CHECK(json::parse(client.get("/api/v1/usage").body).at("totals").at("requests") == 2);
+  CHECK(json::parse(client.get("/api/v1/usage?model=a%2Fb").body).at("totals").at("requests") == 1);
+  const json::value requests = json::parse(client.get("/api/v1/requests?limit=1").body);
+  REQUIRE(requests.at("requests").as_array().size() == 1);
+  CHECK(requests.at("requests").at(0).at("id") == "two");
+  CHECK(json::parse(client.get("/api/v1/requests?status=2xx").body).at("requests").at(0).at("id") == "one");
+}
+
+TEST_CASE("/api/v1/failures gives the window to whoever knows the failures") {
+  Running running;
+  running.stores.failures = [](const Window& window, std::chrono::system_clock::time_point) {
+    return "{\"window\":\"" + window.text + "\"}";
+  };
+  Client client = running.client();
+  CHECK(client.get("/api/v1/failures").body == R"({"window":"1h"})");
+  CHECK(client.get("/api/v1/failures?window=7d").body == R"({"window":"7d"})");
+}
+
+TEST_CASE("a query that can't be understood is a 400 with a sentence that says what would be") {
+  Running running;
+  Client client = running.client();
+  const auto message = [&](const char* path) {
+    INFO(path);
+    const Answer answer = client.get(path);
+    CHECK(answer.status == 400);
+    CHECK(code_of(answer) == "bad_request");
+    return std::string(json::parse(answer.body).at("error").at("message").as_string());
+  };
+  CHECK_THAT(message("/api/v1/usage?window=1w"), Catch::Contains("15m"));
+  CHECK_THAT(message("/api/v1/failures?window=32d"), Catch::Contains("31d"));
+  for (const char* group_by : {"models", "model,", ",model", "model,,key", "model,model", "model%20"}) {
+    CHECK_THAT(message((std::string("/api/v1/usage?group_by=") + group_by).c_str()),
+               Catch::Contains("endpoint"));
+  }
+  CHECK_THAT(message("/api/v1/usage?limit=1"), Catch::Contains("unknown parameter"));
+  CHECK_THAT(message("/api/v1/requests?limit=1&limit=2"), Catch::Contains("more than once"));
+  for (const char* limit : {"0", "1001", "-1", "x", "1x", "1.5", "99999999999999999999999"}) {
+    CHECK_THAT(message((std::string("/api/v1/requests?limit=") + limit).c_str()), Catch::Contains("1000"));
+  }
+  CHECK_THAT(message("/api/v1/requests?status=600"), Catch::Contains("4xx"));
+  CHECK_THAT(message("/api/v1/events?status=bad"), Catch::Contains("4xx"));
+  CHECK_THAT(message("/api/v1/events?model=%zz"), Catch::Contains("escape"));
+}
+
+TEST_CASE("/api/v1/events shows records as they come, to so many and no more") {
+  Running running;
+  boost::asio::any_io_executor executor;
+  running.server.stop();
+  std::promise<boost::asio::any_io_executor> started;
+  ThreadHooks hooks;
+  hooks.start = [&](const boost::asio::any_io_executor& given) { started.set_value(given); };
+  running.server.start(admin(), std::move(hooks));
+  running.address = running.server.address();
+  executor = started.get_future().get();
+
+  Client client = running.client();
+  client.send("GET /api/v1/events?model=gpt-5 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const std::string head = client.read_until("\r\n\r\n");
+  CHECK_THAT(head, Catch::Contains("200 OK") && Catch::Contains("text/event-stream"));
+  CHECK(client.read_until("\n\n") == ": watching\n\n");
+  boost::asio::post(executor, [&] {
+    ExampleRecord example;
+    running.stores.take(example.model("another").record(), std::nullopt, {});
+    running.stores.take(example.model("gpt-5").record(), std::nullopt, {});
+  });
+  const std::string event = client.read_until("\n\n");
+  CHECK(event.starts_with("event: exchange\nid: 2\ndata: {"));
+  const std::size_t data = event.find("data: ") + 6;
+  CHECK(json::parse(event.substr(data)).at("model") == "gpt-5");
+
+  std::vector<Client> others;
+  for (std::size_t i = 1; i < EventFeed::max_subscribers; ++i) {
+    others.push_back(running.client());
+    others.back().send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    others.back().read_until(": watching\n\n");
+  }
+  const Answer refused = running.client().get("/api/v1/events");
+  CHECK(refused.status == 503);
+  CHECK(code_of(refused) == "too_many_subscribers");
+  CHECK(running.client().get("/healthz").status == 200);
 }
 
 TEST_CASE("/ lists the pages, and what is not there is a 404 in JSON") {
@@ -224,7 +345,8 @@ TEST_CASE(
 TEST_CASE("with a token, every page but the two for probes demands it") {
   Running running(admin("127.0.0.1:0", "s3cret"));
   Client client = running.client();
-  for (const char* path : {"/", "/metrics", "/api/v1/status", "/api/v1/routes", "/nothing"}) {
+  for (const char* path : {"/", "/metrics", "/api/v1/status", "/api/v1/routes", "/api/v1/config",
+                           "/api/v1/usage", "/api/v1/requests", "/nothing"}) {
     INFO(path);
     const Answer none = client.get(path);
     CHECK(none.status == 401);

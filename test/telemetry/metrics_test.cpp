@@ -13,6 +13,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "test/telemetry/example_record.hpp"
+
 using namespace portico::telemetry;
 
 namespace {
@@ -65,6 +67,15 @@ class Example {
       worker.listener(listener).accepted.add(8);
       worker.listener(listener).refused.add(w);
     }
+    stores.rings = [] { return RingTotals{1'234, 5, 678}; };
+    portico::test::ExampleRecord example;
+    example.facts.stream = true;
+    example.facts.first_token_us = 200'000;
+    example.facts.overhead_us = 60;
+    stores.take(example.record(), std::nullopt, {});
+    example.model("odd\"\\\n").fails(404);
+    stores.take(example.record(), Verdict{Category::model_name, FaultField::model_names, Confidence::medium},
+                {});
     state.workers = 2;
     state.reloads = 3;
     state.endpoints = {{"cpa", "http://127.0.0.1:8317", {"127.0.0.1"}}};
@@ -86,12 +97,13 @@ class Example {
   }
 
   [[nodiscard]] std::string render(MetricsFormat format) const {
-    return render_metrics({registry, state, usage}, format);
+    return render_metrics({registry, state, usage, &stores}, format);
   }
 
   Registry registry{2};
   ProcessState state;
   ProcessUsage usage;
+  Stores stores{portico::conf::TelemetrySettings{}};
 };
 
 struct Sample {
@@ -199,4 +211,13 @@ TEST_CASE("promtool finds nothing to say about the scrape") {
   INFO(said);
   CHECK(result == 0);
   CHECK(said.empty());
+}
+
+TEST_CASE("without stores what comes from records is left out, not zero") {
+  const Example example;
+  const std::string text =
+      render_metrics({example.registry, example.state, example.usage}, MetricsFormat::prometheus_text);
+  CHECK(text.find("\nportico_tokens_total{") == std::string::npos);
+  CHECK(text.find("\nportico_tap_records_total ") == std::string::npos);
+  CHECK(text.find("\nportico_streams ") != std::string::npos);
 }
