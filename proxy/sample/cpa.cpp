@@ -180,16 +180,20 @@ constexpr std::string_view key_error = R"({"error":"Invalid API key"})";
 
 asio::awaitable<void> refuse_key(Exchange& exchange, Context& context, std::string key) {
   const auto path = exchange.path();
-  // CPA refuses before it reads a body, so there is no model to name.
-  auto call = model_call_for(path);
-  if (!call && path.starts_with(gemini_prefix)) call = ModelCall{Dialect::gemini_generate, {}, false, {}};
-  if (call) {
-    const Caller caller{std::string(name_of(call->dialect)), "", std::move(key)};
-    context.stats.count(caller, Outcome::failure, std::nullopt);
-  }
   const bool realtime = path.starts_with("/v1/realtime") || path.starts_with("/v1/live");
   std::string body(realtime ? realtime_key_error : key_error);
   co_await exchange.respond(401, json_utf8, std::move(body));
+
+  // CPA refuses before it reads a body. Who watches the wire sees the model in it all the same.
+  auto call = model_call_for(path);
+  if (!call && path.starts_with(gemini_prefix)) {
+    const std::string action = percent_decode(path.substr(gemini_prefix.size()));
+    call = ModelCall{Dialect::gemini_generate, {}, false, action.substr(0, action.find(':'))};
+  }
+  if (!call) co_return;
+  if (call->model.empty()) call->model = model_in(co_await exchange.read_leftover());
+  const Caller caller{std::string(name_of(call->dialect)), std::move(call->model), std::move(key)};
+  context.stats.count(caller, {.outcome = Outcome::failure, .category = "client_key"});
 }
 
 asio::awaitable<void> redirect_slash(Exchange& exchange) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,8 +62,14 @@ class Writer {
   virtual std::vector<Event> closing() = 0;
   /// The complete answer as one JSON text.
   virtual std::string whole(std::string_view full_text) = 0;
-  /// True when closing() tells the usage.
-  [[nodiscard]] virtual bool streams_usage() const = 0;
+  /// What the events made so far, or the whole, say of the usage; nothing while they say nothing.
+  [[nodiscard]] const std::optional<Tokens>& announced() const noexcept { return announced_; }
+
+ protected:
+  void announce(const Tokens& tokens) { announced_ = tokens; }
+
+ private:
+  std::optional<Tokens> announced_;
 };
 
 std::unique_ptr<Writer> make_writer(Dialect dialect, Answer answer);

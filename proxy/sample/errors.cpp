@@ -12,103 +12,9 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::string_view stream_cut =
-    "stream error: stream disconnected before completion: stream closed before response.completed";
-
-constexpr std::string_view web_page =
-    "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not "
-    "Found</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>";
-
 constexpr int cooldown_seconds = 1742;
 
-/// The same fault before it is put into an API's form.
-struct Fault {
-  int status;
-  bool traced;
-  std::string message;
-  std::string_view type;
-  std::string_view code;
-  std::string_view param;
-};
-
-std::string_view provider_of(Dialect dialect) {
-  switch (dialect) {
-    case Dialect::anthropic_messages:
-      return "claude";
-    case Dialect::gemini_generate:
-    case Dialect::gemini_interactions:
-      return "gemini";
-    default:
-      return "codex";
-  }
-}
-
-Fault fault_for(Dialect dialect, int status, bool html_page, std::string_view model) {
-  const auto provider = provider_of(dialect);
-  if (html_page) {
-    return {status, true, std::string(web_page), "invalid_request_error", "model_not_found", ""};
-  }
-  switch (status) {
-    case 400:
-      return {400,
-              false,
-              fmt::format("unknown provider for model {}", model),
-              "invalid_request_error",
-              "model_not_found",
-              "model"};
-    case 401:
-      return {401, true, "invalid x-api-key", "authentication_error", "invalid_api_key", ""};
-    case 402:
-      return {
-          402, true, "Your workspace has been deactivated.", "invalid_request_error", "workspace_deactivated",
-          ""};
-    case 403:
-      return {403, true, "Your plan does not include this model.", "permission_error", "insufficient_quota",
-              ""};
-    case 404:
-      return {404,
-              true,
-              fmt::format("The model `{}` does not exist or you do not have access to it.", model),
-              "invalid_request_error",
-              "model_not_found",
-              ""};
-    case 408:
-      return {408, true, std::string(stream_cut), "invalid_request_error", "", ""};
-    case 429:
-      return {429,
-              false,
-              fmt::format("All credentials for model {} are cooling down via provider {}", model, provider),
-              "rate_limit_error",
-              "model_cooldown",
-              ""};
-    case 500:
-      return {500,
-              true,
-              "Post \"https://192.0.2.40:9443/v1/chat/completions\": dial tcp 192.0.2.40:9443: connect: "
-              "connection refused",
-              "server_error",
-              "internal_server_error",
-              ""};
-    case 502:
-      return {
-          502, true, "upstream stream closed before first payload", "server_error", "internal_server_error",
-          ""};
-    case 503:
-      return {503,
-              false,
-              fmt::format("auth_unavailable: no auth available (providers={}, model={})", provider, model),
-              "server_error",
-              "internal_server_error",
-              ""};
-    case 504:
-      return {504, true, "context deadline exceeded", "server_error", "internal_server_error", ""};
-    case 529:
-      return {529, true, "Overloaded", "overloaded_error", "", ""};
-    default:
-      if (status < 500) return {status, true, "The request was refused.", "invalid_request_error", "", ""};
-      return {status, true, "The provider failed.", "server_error", "internal_server_error", ""};
-  }
-}
+constexpr int quota_seconds = 5321;
 
 std::string_view anthropic_type(int status) {
   switch (status) {
@@ -180,36 +86,52 @@ std::string body_of(Dialect dialect, const Fault& fault) {
 
 }  // namespace
 
-Failure failure_for(Dialect dialect, int status, bool html_page, std::string_view model) {
-  const Fault fault = fault_for(dialect, status, html_page, model);
-  if (fault.code == "model_cooldown" && dialect != Dialect::anthropic_messages) {
-    const auto provider = provider_of(dialect);
-    return {
-        429, false,
+Failure failure_for(Dialect dialect, const Fault& fault, std::string_view model) {
+  Failure failure{.status = fault.status, .traced = fault.traced, .body = {}, .category = fault.category};
+  if (fault.status == 200) {
+    failure.body = fault.message;
+    failure.content_type = "text/html; charset=utf-8";
+  } else if (fault.code == "model_cooldown" && dialect != Dialect::anthropic_messages) {
+    failure.body =
         go_json({{"error",
                   {{"code", fault.code},
                    {"message", fault.message},
                    {"model", model},
-                   {"provider", provider},
+                   {"provider", provider_of(dialect)},
                    {"reset_seconds", cooldown_seconds},
-                   {"reset_time", fmt::format("{}m{}s", cooldown_seconds / 60, cooldown_seconds % 60)}}}})};
+                   {"reset_time", fmt::format("{}m{}s", cooldown_seconds / 60, cooldown_seconds % 60)}}}});
+  } else if (fault.code == "usage_limit_reached" && dialect != Dialect::anthropic_messages) {
+    // The provider's own words, whatever the API.
+    failure.body = go_json({{"error",
+                             {{"type", fault.type},
+                              {"message", fault.message},
+                              {"plan_type", "pro"},
+                              {"resets_in_seconds", quota_seconds}}}});
+  } else {
+    failure.body = body_of(dialect, fault);
   }
-  return {status, fault.traced, body_of(dialect, fault)};
+  return failure;
 }
 
 Failure invalid_request(Dialect dialect, std::string_view reason) {
-  const Fault fault{400, false, fmt::format("Invalid request: {}", reason), "invalid_request_error", "", ""};
-  return {400, false, body_of(dialect, fault)};
+  const Fault fault{.status = 400,
+                    .traced = false,
+                    .message = fmt::format("Invalid request: {}", reason),
+                    .type = "invalid_request_error",
+                    .code = "",
+                    .param = "",
+                    .category = "client_request"};
+  return failure_for(dialect, fault, "");
 }
 
 Event error_event(Dialect dialect, bool codex) {
-  const Fault fault{408, true, std::string(stream_cut), "invalid_request_error", "", ""};
+  const Fault fault = broken_stream();
   switch (dialect) {
     case Dialect::openai_responses:
     case Dialect::codex_responses:
       if (codex) {
         const json::object error{
-            {"type", "server_error"}, {"code", "request_timeout"}, {"message", stream_cut}};
+            {"type", "server_error"}, {"code", "request_timeout"}, {"message", fault.message}};
         return {"response.failed",
                 json::serialize(json::object{{"type", "response.failed"},
                                              {"sequence_number", 0},
@@ -217,7 +139,7 @@ Event error_event(Dialect dialect, bool codex) {
       }
       return {"error", json::serialize(json::object{{"type", "error"},
                                                     {"code", "request_timeout"},
-                                                    {"message", stream_cut},
+                                                    {"message", fault.message},
                                                     {"sequence_number", 0}})};
     case Dialect::anthropic_messages:
       return {"error",

@@ -165,6 +165,19 @@ asio::awaitable<std::optional<std::string>> Exchange::read_body(std::size_t limi
   }
 }
 
+asio::awaitable<std::string> Exchange::read_leftover() {
+  std::string body;
+  if (continue_wanted_) co_return body;
+  std::vector<char> piece(read_size);
+  while (body.size() <= max_leftover) {
+    const auto size = co_await read_some(piece);
+    if (!size) co_return std::string();
+    if (*size == 0) co_return body;
+    body.append(piece.data(), *size);
+  }
+  co_return std::string();
+}
+
 std::string Exchange::head_text(int status, std::string_view content_type, const Fields& fields,
                                 std::optional<std::uint64_t> length) const {
   std::string out = fmt::format("HTTP/1.1 {} {}\r\n{}", status, reason_of(status), connection_.base_fields);

@@ -61,6 +61,10 @@ class Exchange {
   /// The whole body; nullopt when the client broke off or sent more than `limit` (then answered with 413).
   boost::asio::awaitable<std::optional<std::string>> read_body(std::size_t limit);
 
+  /// What is left of a small body after the request was answered without it; empty when it is large, broken
+  /// off, or held back until it is asked for.
+  boost::asio::awaitable<std::string> read_leftover();
+
   /// Sends a complete response with Content-Length. An empty content type leaves that field out.
   boost::asio::awaitable<bool> respond(int status, std::string_view content_type, std::string body,
                                        Fields fields = {});

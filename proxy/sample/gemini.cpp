@@ -27,6 +27,7 @@ class GeminiWriter final : public Writer {
       out["cpaUsageMetadata"] = {{"promptTokenCount", prompt},
                                  {"candidatesTokenCount", written_},
                                  {"totalTokenCount", prompt + written_}};
+      announce({.input = prompt, .output = written_});
     }
     return {"", json::serialize(out)};
   }
@@ -40,11 +41,11 @@ class GeminiWriter final : public Writer {
     if (answer_.usage) out["usageMetadata"] = usage();
     return json::serialize(out);
   }
-  [[nodiscard]] bool streams_usage() const override { return answer_.usage; }
 
  private:
-  [[nodiscard]] json::object usage() const {
+  json::object usage() {
     const Tokens& tokens = answer_.tokens;
+    announce(tokens);
     const auto prompt = tokens.input + tokens.cache_read;
     return {{"promptTokenCount", prompt},
             {"cachedContentTokenCount", tokens.cache_read},
@@ -100,7 +101,6 @@ class InteractionsWriter final : public Writer {
     if (answer_.usage) out["usage"] = usage();
     return json::serialize(out);
   }
-  [[nodiscard]] bool streams_usage() const override { return answer_.usage; }
 
  private:
   static Event event(json::object fields) {
@@ -114,8 +114,9 @@ class InteractionsWriter final : public Writer {
             {"created", rfc3339(answer_.created)},
             {"status", status}};
   }
-  [[nodiscard]] json::object usage() const {
+  json::object usage() {
     const Tokens& tokens = answer_.tokens;
+    announce(tokens);
     const auto input = tokens.input + tokens.cache_read;
     return {
         {"total_input_tokens", input},          {"total_cached_tokens", tokens.cache_read},

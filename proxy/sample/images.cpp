@@ -37,7 +37,6 @@ class ImagesWriter final : public Writer {
     if (answer_.usage) out["usage"] = usage();
     return json::serialize(out);
   }
-  [[nodiscard]] bool streams_usage() const override { return answer_.usage; }
 
  private:
   static Event event(json::object fields) {
@@ -45,8 +44,9 @@ class ImagesWriter final : public Writer {
     return {std::move(name), json::serialize(fields)};
   }
   // The usage of images has no place for cached or reasoning tokens: the caller gives none.
-  [[nodiscard]] json::object usage() const {
+  json::object usage() {
     const Tokens& tokens = answer_.tokens;
+    announce(tokens);
     return {{"input_tokens", tokens.input},
             {"input_tokens_details", {{"text_tokens", tokens.input}, {"image_tokens", 0}}},
             {"output_tokens", tokens.output},

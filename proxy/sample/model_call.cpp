@@ -36,13 +36,14 @@ class Call {
       Stats::OpenStream open(context_.stats);
       co_await exchange_.unless_client_leaves(answer(std::move(*body)));
     } else {
-      outcome_ = Outcome::failure;  // too large, and already told so
+      failed("client_request");  // too large, and already told so
     }
-    if (exchange_.client_lost()) {
-      outcome_ = Outcome::client_gone;
+    // A client may leave as soon as it has the final event: what follows that says nothing.
+    if (exchange_.client_lost() && !answered_) {
+      served_.outcome = Outcome::client_gone;
       context_.stats.abort(caller_, exchange_.last_heard_ms());
     }
-    context_.stats.count(caller_, outcome_, usage_sent_);
+    context_.stats.count(caller_, served_);
   }
 
  private:
@@ -82,6 +83,11 @@ class Call {
       co_await fail(invalid_request(call_.dialect, "stream is required"));
       co_return;
     }
+    compressor_ = make_compressor(script_.coding);
+    if (script_.mute) {
+      co_await exchange_.pause(for_ever);
+      co_return;
+    }
     if (script_.slow_first_byte && !co_await exchange_.pause(std::chrono::seconds(2))) co_return;
     if (script_.echo) {
       co_await exchange_.respond(200, "application/json", echo_json(exchange_, body.size()));
@@ -89,8 +95,8 @@ class Call {
     }
     // Blanks go out before CPA knows that it fails, but only where it does not stream.
     const bool blanks_first = script_.blanks && !*stream;
-    if (script_.fail_status != 0 && !blanks_first) {
-      co_await fail(failure_for(call_.dialect, script_.fail_status, script_.html_page, call_.model));
+    if (script_.fails() && !blanks_first) {
+      co_await fail(scripted_failure());
       co_return;
     }
     prepare(request.get_object());
@@ -130,22 +136,43 @@ class Call {
     answer.include_usage = options != nullptr && options->is_object() &&
                            options->get_object().contains("include_usage") &&
                            options->get_object().at("include_usage") == true;
-    tokens_ = answer.tokens;
     writer_ = make_writer(call_.dialect, std::move(answer));
   }
 
+  void failed(std::string_view category) {
+    served_.outcome = Outcome::failure;
+    served_.category = category;
+  }
+
+  [[nodiscard]] Failure scripted_failure() const {
+    return failure_for(call_.dialect,
+                       fault_of(script_.fault, script_.fail_status, call_.dialect, call_.model), call_.model);
+  }
+
   asio::awaitable<void> fail(Failure failure) {
-    outcome_ = Outcome::failure;
+    failed(failure.category);
     Fields fields;
-    if (failure.traced) fields.emplace_back("X-Cpa-Trace-Id", trace_id(call_.dialect, context_));
-    co_await exchange_.respond(failure.status, "application/json", std::move(failure.body),
-                               std::move(fields));
+    if (failure.traced) {
+      fields.emplace_back("X-Cpa-Trace-Id", trace_id(call_.dialect, context_, caller_.model));
+    }
+    co_await respond(failure.status, failure.content_type, std::move(failure.body), std::move(fields));
+  }
+
+  asio::awaitable<bool> respond(int status, std::string_view content_type, std::string body, Fields fields) {
+    add_coding(fields);
+    body = compressed(script_.coding, std::move(body));
+    answered_ = co_await exchange_.respond(status, content_type, std::move(body), std::move(fields));
+    co_return answered_;
+  }
+
+  void add_coding(Fields& fields) const {
+    if (compressor_ != nullptr) fields.emplace_back("Content-Encoding", name_of(script_.coding));
   }
 
   asio::awaitable<void> count_tokens() {
     const auto count = request_bytes_ / 4 + 8;
     const char* name = call_.dialect == Dialect::gemini_generate ? "totalTokens" : "input_tokens";
-    co_await exchange_.respond(200, "application/json", fmt::format(R"({{"{}":{}}})", name, count), traced());
+    co_await respond(200, "application/json", fmt::format(R"({{"{}":{}}})", name, count), traced());
   }
 
   // ---- an answer in one piece
@@ -161,35 +188,64 @@ class Call {
       co_return;
     }
     if (script_.ending == Ending::complete) {
-      const bool sent = co_await exchange_.respond(200, "application/json", std::move(body), traced());
-      if (sent && script_.usage) usage_sent_ = tokens_;
+      const bool sent = co_await respond(200, "application/json", std::move(body), traced());
+      if (sent) served_.usage = writer_->announced();
       co_return;
     }
-    if (!co_await exchange_.begin(200, "application/json", traced(), body.size())) co_return;
+    if (script_.ending == Ending::silent) {
+      failed("client_request");  // what CPA answers to a verb that it does not know
+      co_await respond(200, "application/json", "", traced());
+      co_return;
+    }
+    Fields fields = traced();
+    add_coding(fields);
+    body = compressed(script_.coding, std::move(body));
+    if (!co_await exchange_.begin(200, "application/json", fields, body.size())) co_return;
     if (!co_await exchange_.send(std::string_view(body).substr(0, body.size() / 2))) co_return;
     co_await end_badly();
   }
 
   /// Blanks commit the status 200 before anything is known; a failure then hides in the body.
   asio::awaitable<void> after_blanks(std::string body) {
-    if (!co_await exchange_.begin(200, "application/json", traced())) co_return;
+    Fields fields = traced();
+    add_coding(fields);
+    if (!co_await exchange_.begin(200, "application/json", fields)) co_return;
     for (int i = 0; i < 3; ++i) {
-      if (!co_await exchange_.send("\n")) co_return;
+      if (!co_await send("\n")) co_return;
       if (!co_await exchange_.pause(script_.delay)) co_return;
     }
-    const bool fails = script_.fail_status != 0 || script_.ending == Ending::error_event;
+    if (script_.ending == Ending::error_event) {
+      script_.fault = FaultName::status;
+      script_.fail_status = 500;
+    }
+    const bool fails = script_.fails();
     if (fails) {
-      outcome_ = Outcome::failure;
-      const int status = script_.fail_status != 0 ? script_.fail_status : 500;
-      body = failure_for(call_.dialect, status, script_.html_page, call_.model).body;
+      Failure failure = scripted_failure();
+      failed(failure.category);
+      body = std::move(failure.body);
     } else if (script_.ending != Ending::complete) {
-      if (!co_await exchange_.send(std::string_view(body).substr(0, body.size() / 2))) co_return;
+      if (!co_await send(std::string_view(body).substr(0, body.size() / 2))) co_return;
       co_await end_badly();
       co_return;
     }
-    if (!co_await exchange_.send(body)) co_return;
-    if (!fails && script_.usage) usage_sent_ = tokens_;
-    co_await exchange_.finish();
+    if (!co_await send(body)) co_return;
+    answered_ = true;
+    if (!fails) served_.usage = writer_->announced();
+    co_await finish();
+  }
+
+  /// Body bytes of a response that was begun, and its end.
+  asio::awaitable<bool> send(std::string_view bytes) {
+    if (compressor_ == nullptr) co_return co_await exchange_.send(bytes);
+    const std::string piece = compressor_->add(bytes);
+    co_return co_await exchange_.send(piece);
+  }
+  asio::awaitable<bool> finish() {
+    if (compressor_ != nullptr) {
+      const std::string piece = compressor_->finish();
+      if (!co_await exchange_.send(piece)) co_return false;
+    }
+    co_return co_await exchange_.finish();
   }
 
   static std::string as_compaction(const std::string& body) {
@@ -206,53 +262,60 @@ class Call {
     Fields fields = traced();
     fields.emplace_back("Cache-Control", "no-cache");
     fields.emplace_back("Connection", "keep-alive");
+    add_coding(fields);
     const std::string_view type = bare_ ? "application/json" : "text/event-stream";
     if (!co_await exchange_.begin(200, type, fields)) co_return;
     for (const Event& event : writer_->opening()) {
-      if (!co_await send(event)) co_return;
+      if (!co_await send_event(event)) co_return;
     }
-    const bool whole = script_.ending == Ending::complete;
-    // A stream that will not end well stalls after its first text and breaks in the middle of the others.
-    const std::uint64_t middle = std::max<std::uint64_t>(1, script_.events / 2);
-    const std::uint64_t count = whole ? script_.events : script_.ending == Ending::stall ? 1 : middle;
+    served_.usage = writer_->announced();
+    const std::uint64_t count = script_.events_before_end();
     for (std::uint64_t i = 0; i < count; ++i) {
-      if (!co_await send(writer_->text(word(i)))) co_return;
+      if (!co_await send_event(writer_->text(word(i)))) co_return;
+      served_.usage = writer_->announced();
       if (!co_await exchange_.pause(script_.delay)) co_return;
     }
-    if (!whole) {
+    if (script_.ending != Ending::complete) {
       co_await end_badly();
       co_return;
     }
     for (const Event& event : writer_->closing()) {
-      if (!co_await send(event)) co_return;
+      if (!co_await send_event(event)) co_return;
     }
-    if (writer_->streams_usage()) usage_sent_ = tokens_;
+    served_.usage = writer_->announced();
+    answered_ = true;
     // CPA ends Responses streams with one blank line more.
-    if (is_responses() && !co_await exchange_.send("\n")) co_return;
-    co_await exchange_.finish();
+    if (is_responses() && !co_await send("\n")) co_return;
+    co_await finish();
   }
 
-  asio::awaitable<bool> send(Event event) {
+  asio::awaitable<bool> send_event(Event event) {
     std::string text = std::move(event.data);
     if (!bare_) text = fmt::format("data: {}\n\n", text);
     if (!bare_ && !event.name.empty()) text = fmt::format("event: {}\n{}", event.name, text);
-    co_return co_await exchange_.send(text);
+    co_return co_await send(text);
   }
 
   asio::awaitable<void> end_badly() {
-    outcome_ = Outcome::failure;
     switch (script_.ending) {
       case Ending::error_event: {
+        failed("upstream_outage");
         const bool codex = exchange_.field("Originator").starts_with("codex") ||
                            exchange_.field("User-Agent").starts_with("codex");
-        if (is_responses() && !co_await exchange_.send("\n")) co_return;
-        if (co_await send(error_event(call_.dialect, codex))) co_await exchange_.finish();
+        if (is_responses() && !co_await send("\n")) co_return;
+        answered_ = co_await send_event(error_event(call_.dialect, codex));
+        if (answered_) co_await finish();
         break;
       }
+      case Ending::silent:
+        failed("upstream_outage");
+        answered_ = co_await finish();
+        break;
       case Ending::stall:
         co_await exchange_.pause(for_ever);
         break;
       default:
+        failed("network");
         exchange_.cut(script_.ending == Ending::reset);
     }
   }
@@ -268,11 +331,11 @@ class Call {
   Caller caller_;
   Script script_;
   std::size_t request_bytes_ = 0;
-  Tokens tokens_;
   std::unique_ptr<Writer> writer_;
+  std::unique_ptr<Compressor> compressor_;
   bool bare_ = false;
-  Outcome outcome_ = Outcome::success;
-  std::optional<Tokens> usage_sent_;
+  bool answered_ = false;  ///< the client has what it came for
+  Served served_;
 };
 
 }  // namespace

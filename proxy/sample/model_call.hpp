@@ -35,8 +35,8 @@ struct ModelCall {
 boost::asio::awaitable<void> call_model(Exchange& exchange, Context& context, ModelCall call);
 
 /// The client's key as CPA finds it: Authorization, X-Goog-Api-Key, X-Api-Key, `key`, `auth_token`. The first
-/// that is right wins; `refused` when there are keys and every one is `wrong-key`, the only one that is not
-/// right here.
+/// that is right wins; `refused` when there are keys and every one begins with `wrong-key`: no other is wrong
+/// here.
 struct PresentedKey {
   std::string key;
   bool refused = false;
@@ -49,7 +49,10 @@ boost::json::value read_json(std::string_view text);
 std::string text_member(const boost::json::value& object, std::string_view name);
 /// The usage of a made-up answer to a request of this size: every kind that the dialect knows is in it.
 Tokens tokens_for(Dialect dialect, std::size_t request_bytes, std::uint64_t events);
-/// X-Cpa-Trace-Id, which names the credential that served a call.
-std::string trace_id(Dialect dialect, Context& context);
+/// X-Cpa-Trace-Id, which names the credential that served a call. `fault`: what is wrong with the credential;
+/// each such one is another credential than that of the calls that succeed.
+std::string trace_id(Dialect dialect, Context& context, std::string_view fault = {});
+/// The model that a body names at its top level, compressed by zstd or not; empty where it names none.
+std::string model_in(std::string_view body);
 
 }  // namespace portico::sample

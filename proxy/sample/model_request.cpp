@@ -9,6 +9,8 @@
 #include <boost/json/parse.hpp>
 
 #include "proxy/sample/model_call.hpp"
+#include "proxy/sample/wire.hpp"
+#include "proxy/sample/zstd.hpp"
 
 namespace portico::sample {
 namespace json = boost::json;
@@ -29,7 +31,7 @@ PresentedKey presented_key(const Exchange& exchange) {
   PresentedKey out;
   for (const std::string& key : places) {
     if (key.empty()) continue;
-    if (key != "wrong-key") return {key, false};
+    if (!key.starts_with("wrong-key")) return {key, false};
     out = {key, true};
   }
   return out;
@@ -62,13 +64,23 @@ Tokens tokens_for(Dialect dialect, std::size_t request_bytes, std::uint64_t even
   return tokens;
 }
 
-std::string trace_id(Dialect dialect, Context& context) {
+std::string model_in(std::string_view body) {
+  constexpr std::size_t limit = std::size_t{1} << 20U;
+  const json::value plain = read_json(body);
+  if (plain.is_object()) return text_member(plain, "model");
+  const auto decoded = decode_zstd(body, limit);
+  return decoded ? text_member(read_json(*decoded), "model") : std::string();
+}
+
+std::string trace_id(Dialect dialect, Context& context, std::string_view fault) {
   // One made-up credential for each family of providers.
-  std::string_view auth_index = "3f9a1c0b77d2e845";
+  std::string auth_index = "3f9a1c0b77d2e845";
   if (dialect == Dialect::anthropic_messages) auth_index = "91e2d4c8a05b6f37";
   if (dialect == Dialect::gemini_generate || dialect == Dialect::gemini_interactions) {
     auth_index = "c47a80f2361d9be5";
   }
+  if (!fault.empty())
+    auth_index = sha256(fmt::format("{} {}", auth_index, fault)).substr(0, auth_index.size());
   // Multiplying by an odd number keeps the ids apart and makes them look like ids.
   const auto request = static_cast<std::uint32_t>(context.next_number() * 2654435761U);
   return fmt::format("{}-{}-{:08x}", trace_time(unix_seconds()), auth_index, request);

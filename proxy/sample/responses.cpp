@@ -64,7 +64,6 @@ class ResponsesWriter final : public Writer {
     return events;
   }
   std::string whole(std::string_view full_text) override { return json::serialize(completed(full_text)); }
-  [[nodiscard]] bool streams_usage() const override { return answer_.usage; }
 
  private:
   [[nodiscard]] Event event(std::string_view type, const json::object& fields) {
@@ -95,12 +94,15 @@ class ResponsesWriter final : public Writer {
     out["usage"] = nullptr;
     return out;
   }
-  [[nodiscard]] json::object completed(std::string_view full_text) const {
+  json::object completed(std::string_view full_text) {
     const json::value full = part(full_text);
     json::object out = base("completed");
     out["output"] = json::array{item("completed", &full)};
     out["usage"] = nullptr;
-    if (answer_.usage) out["usage"] = responses_usage(answer_.tokens);
+    if (answer_.usage) {
+      out["usage"] = responses_usage(answer_.tokens);
+      announce(answer_.tokens);
+    }
     out["service_tier"] = "default";
     return out;
   }
@@ -126,13 +128,12 @@ class RealtimeWriter final : public Writer {
   }
   std::vector<Event> closing() override { return {event("response.done", {{"response", done()}})}; }
   std::string whole(std::string_view) override { return json::serialize(done()); }
-  [[nodiscard]] bool streams_usage() const override { return answer_.usage; }
 
  private:
   [[nodiscard]] json::object base(std::string_view status) const {
     return {{"id", "resp_" + answer_.id}, {"object", "realtime.response"}, {"status", status}};
   }
-  [[nodiscard]] json::object done() const {
+  json::object done() {
     json::object response = base("completed");
     const Tokens& tokens = answer_.tokens;
     const auto input = tokens.input + tokens.cache_read + tokens.cache_creation;
@@ -140,6 +141,7 @@ class RealtimeWriter final : public Writer {
     // Realtime says token_details where Responses says tokens_details.
     response["usage"] = nullptr;
     if (answer_.usage) {
+      announce(answer_.tokens);
       response["usage"] = {
           {"total_tokens", input + output},
           {"input_tokens", input},

@@ -25,18 +25,24 @@ void set_delay(Script& script, std::uint64_t milliseconds) {
   script.delay_given = true;
 }
 
+constexpr std::string_view fail = "fail-";
+
 void apply(Script& script, std::string_view piece) {
-  if (piece == "fail-html-404") {
-    script.fail_status = 404;
-    script.html_page = true;
-  } else if (piece == "fail-mid-stream") {
+  if (piece == "fail-mid-stream") {
     script.ending = Ending::error_event;
+  } else if (piece == "end-mid-stream") {
+    script.ending = Ending::silent;
   } else if (piece == "cut-mid-stream") {
     script.ending = Ending::cut;
   } else if (piece == "reset-mid-stream") {
     script.ending = Ending::reset;
   } else if (piece == "stall") {
     script.ending = Ending::stall;
+  } else if (const auto events_before = number_after(piece, "stall-")) {
+    script.ending = Ending::stall;
+    script.stall_after = *events_before;
+  } else if (piece == "mute") {
+    script.mute = true;
   } else if (piece == "slow-first-byte") {
     script.slow_first_byte = true;
   } else if (piece == "no-usage") {
@@ -48,7 +54,12 @@ void apply(Script& script, std::string_view piece) {
   } else if (piece == "fast") {
     set_delay(script, 0);
   } else if (const auto status = number_after(piece, "fail-"); status && *status >= 400 && *status <= 599) {
+    script.fault = FaultName::status;
     script.fail_status = static_cast<int>(*status);
+  } else if (piece.starts_with(fail) && fault_named(piece.substr(fail.size())) != FaultName::none) {
+    script.fault = fault_named(piece.substr(fail.size()));
+  } else if (const auto coding = coding_named(piece); coding != ContentCoding::identity) {
+    script.coding = coding;
   } else if (const auto events = number_after(piece, "long-")) {
     script.events = std::clamp<std::uint64_t>(*events, 1, max_events);
   } else if (const auto delay = number_after(piece, "delay-")) {
@@ -57,6 +68,17 @@ void apply(Script& script, std::string_view piece) {
 }
 
 }  // namespace
+
+std::uint64_t Script::events_before_end() const noexcept {
+  switch (ending) {
+    case Ending::complete:
+      return events;
+    case Ending::stall:
+      return stall_after;
+    default:
+      return std::max<std::uint64_t>(1, events / 2);
+  }
+}
 
 Script read_script(std::string_view model) {
   if (model.ends_with(')')) model = model.substr(0, model.rfind('('));

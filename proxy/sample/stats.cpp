@@ -29,18 +29,29 @@ void add(Tokens& sum, const Tokens& more) {
 
 }  // namespace
 
-void Stats::count(const Caller& caller, Outcome outcome, const std::optional<Tokens>& usage) {
+Stats::Series& Stats::series_of(const Caller& caller) {
   auto key = std::make_tuple(caller.dialect, caller.model, caller.key);
   if (series_.size() >= max_series && !series_.contains(key)) key = {caller.dialect, "other", "other"};
-  Series& series = series_[std::move(key)];
+  return series_[std::move(key)];
+}
+
+void Stats::count(const Caller& caller, const Served& served) {
+  Series& series = series_of(caller);
   ++series.requests;
-  if (outcome == Outcome::failure) ++series.failures;
-  if (outcome == Outcome::client_gone) ++series.client_gone;
-  if (usage) {
+  if (served.turn) ++series.turns;
+  if (served.outcome == Outcome::failure) ++series.failures;
+  if (served.outcome == Outcome::client_gone) ++series.client_gone;
+  if (served.outcome != Outcome::success) {
+    const bool gone = served.outcome == Outcome::client_gone;
+    ++series.categories[std::string(gone ? "client_cancelled" : served.category)];
+  }
+  if (served.usage) {
     ++series.with_usage;
-    add(series.tokens, *usage);
+    add(series.tokens, *served.usage);
   }
 }
+
+void Stats::count_warmup(const Caller& caller) { ++series_of(caller).warmups; }
 
 void Stats::abort(const Caller& caller, std::optional<std::uint32_t> noticed_after_ms) {
   ++aborts_seen_;
@@ -73,6 +84,9 @@ json::value Stats::json() const {
                       {"failures", series.failures},
                       {"client_gone", series.client_gone},
                       {"with_usage", series.with_usage},
+                      {"turns", series.turns},
+                      {"warmups", series.warmups},
+                      {"categories", json::value_from(series.categories)},
                       {"tokens", to_json(series.tokens)}});
   }
   json::array aborts;

@@ -3,13 +3,17 @@
 //
 // owns:    its counters; bounded: series beyond max_series are counted under "other"
 // threads: the sample's thread
-// A request is counted once, when it ends. Tokens count when the usage that names them was put on the wire.
+// A request is counted once, when it ends; so is a turn of a WebSocket, which is a request of its own. Tokens
+// count when a usage that names them was put on the wire, the last one standing for those before it: an
+// answer that broke off counts what had been announced by then. A warm-up runs no model and is no request.
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 
 #include <boost/json/value.hpp>
@@ -40,6 +44,16 @@ enum class Outcome : std::uint8_t {
   success,
   failure,      ///< an error status, an error event, or an end before the end
   client_gone,  ///< the client left first
+};
+
+/// What became of a request.
+struct Served {
+  Outcome outcome = Outcome::success;
+  std::optional<Tokens> usage = {};  ///< the last one that was announced
+  /// What a failure is in truth, in the words of failure summaries; a client that left is always
+  /// `client_cancelled`.
+  std::string_view category = {};
+  bool turn = false;  ///< of a WebSocket
 };
 
 class Stats {
@@ -74,8 +88,8 @@ class Stats {
     Stats& stats_;
   };
 
-  /// Counts a request that ended. `usage`: the tokens whose usage was sent, if it was.
-  void count(const Caller& caller, Outcome outcome, const std::optional<Tokens>& usage);
+  void count(const Caller& caller, const Served& served);
+  void count_warmup(const Caller& caller);
   /// Notes that a client left before its answer was complete. `noticed_after_ms`: the time since anything was
   /// last heard from the peer's TCP, which includes the segment that ended the connection; for a reset it is
   /// only an upper bound. nullopt where the kernel cannot say (unix sockets).
@@ -91,6 +105,9 @@ class Stats {
     std::uint64_t failures = 0;
     std::uint64_t client_gone = 0;
     std::uint64_t with_usage = 0;
+    std::uint64_t turns = 0;
+    std::uint64_t warmups = 0;
+    std::map<std::string, std::uint64_t, std::less<>> categories;
     Tokens tokens;
   };
   struct Abort {
@@ -98,6 +115,8 @@ class Stats {
     std::int64_t noticed_unix_ms = 0;
     std::optional<std::uint32_t> noticed_after_ms;
   };
+
+  Series& series_of(const Caller& caller);
 
   std::map<std::tuple<std::string, std::string, std::string>, Series> series_;
   std::deque<Abort> aborts_;

@@ -134,8 +134,9 @@ class Session {
                          {"total_tokens", 0}};
     const std::string completed = json::serialize(
         json::object{{"type", "response.completed"}, {"sequence_number", 1}, {"response", response}});
-    if (!co_await send(created)) co_return false;
-    co_return co_await send(completed);
+    if (!co_await send(created) || !co_await send(completed)) co_return false;
+    context_.stats.count_warmup(caller_);
+    co_return true;
   }
 
   /// Answers one request; false when the connection is to end.
@@ -146,15 +147,18 @@ class Session {
     }
     const Script script = read_script(caller_.model);
     in_turn_ = true;
+    if (script.mute) {
+      co_await pause(for_ever);
+      co_return false;
+    }
     if (script.slow_first_byte && !co_await pause(std::chrono::seconds(2))) co_return false;
-    if (script.fail_status != 0) {
-      if (script.fail_status == 400) {
-        co_return co_await refuse(400, "context_length_exceeded",
-                                  "Your input exceeds the context window of this model. Please adjust your "
-                                  "input and try again.",
-                                  "input");
+    if (script.fails()) {
+      const Fault asked = fault_of(FaultName::context_length, 0, dialect_, caller_.model);
+      if (script.fault == FaultName::context_length || script.fail_status == asked.status) {
+        co_return co_await refuse(asked.status, asked.code, asked.message, asked.param);
       }
-      end_turn(Outcome::failure, std::nullopt);
+      // Without a word: all that can be seen is a connection that broke.
+      end_turn({.outcome = Outcome::failure, .category = "network"});
       co_return false;
     }
     Answer about;
@@ -164,24 +168,21 @@ class Session {
     about.tokens = tokens_for(dialect_, request_bytes, script.events);
     about.usage = script.usage;
     remember("resp_" + about.id);
-    const Tokens tokens = about.tokens;
     const auto writer = make_writer(dialect_, std::move(about));
     for (const Event& event : writer->opening()) {
       if (!co_await send(event.data)) co_return false;
     }
-    const bool whole = script.ending == Ending::complete;
-    const std::uint64_t middle = std::max<std::uint64_t>(1, script.events / 2);
-    const std::uint64_t count = whole ? script.events : script.ending == Ending::stall ? 1 : middle;
+    const std::uint64_t count = script.events_before_end();
     for (std::uint64_t i = 0; i < count; ++i) {
       const Event event = writer->text(word(i));
       if (!co_await send(event.data)) co_return false;
       if (!co_await pause(script.delay)) co_return false;
     }
-    if (!whole) co_return co_await end_badly(script.ending);
+    if (script.ending != Ending::complete) co_return co_await end_badly(script.ending);
     for (const Event& event : writer->closing()) {
       if (!co_await send(event.data)) co_return false;
     }
-    end_turn(Outcome::success, script.usage ? std::optional(tokens) : std::nullopt);
+    end_turn({.usage = writer->announced()});
     co_return true;
   }
 
@@ -190,8 +191,9 @@ class Session {
       co_await pause(for_ever);
       co_return false;
     }
-    end_turn(Outcome::failure, std::nullopt);
-    if (ending == Ending::error_event) {
+    const bool told = ending == Ending::error_event;
+    end_turn({.outcome = Outcome::failure, .category = told ? "upstream_outage" : "network"});
+    if (told) {
       const Event event = error_event(dialect_, codex_);
       const bool sent = co_await send(event.data);
       // A realtime session survives an error.
@@ -203,7 +205,7 @@ class Session {
 
   asio::awaitable<bool> refuse(int status, std::string_view code, std::string_view text,
                                std::string_view param) {
-    end_turn(Outcome::failure, std::nullopt);
+    end_turn({.outcome = Outcome::failure, .category = "client_request"});
     const std::string frame = error_frame(status, code, text, param);
     co_await send(frame);
     co_return false;
@@ -225,16 +227,17 @@ class Session {
                                         {"session", {{"type", "realtime"}, {"model", caller_.model}}}});
   }
 
-  void end_turn(Outcome outcome, const std::optional<Tokens>& usage) {
+  void end_turn(Served served) {
     in_turn_ = false;
-    context_.stats.count(caller_, outcome, usage);
+    served.turn = true;
+    context_.stats.count(caller_, served);
   }
 
   /// A turn that is still open when the connection ends is one that the client left.
   void note_if_client_left() {
     if (!in_turn_) return;
     context_.stats.abort(caller_, socket_->last_heard_ms());
-    end_turn(Outcome::client_gone, std::nullopt);
+    end_turn({.outcome = Outcome::client_gone});
   }
 
   void remember(std::string id) {

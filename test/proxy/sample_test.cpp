@@ -112,16 +112,22 @@ TEST_CASE("a model name is read piece by piece, without prefix and suffix") {
   CHECK(script.events == 7);
   CHECK(script.delay == std::chrono::milliseconds(3));
   CHECK(script.ending == Ending::cut);
-  CHECK(script.fail_status == 0);
+  CHECK_FALSE(script.fails());
   CHECK(read_script("fail-429").fail_status == 429);
-  CHECK(read_script("fail-html-404").html_page);
+  CHECK(read_script("fail-html-404").fault == FaultName::page);
   CHECK(read_script("fast").delay.count() == 0);
+  CHECK(read_script("fail-no-such-host").fault == FaultName::no_such_host);
+  CHECK(read_script("stall-5").ending == Ending::stall);
+  CHECK(read_script("stall-5").events_before_end() == 5);
+  CHECK(read_script("stall").events_before_end() == 1);
+  CHECK(read_script("long-9+cut-mid-stream").events_before_end() == 4);
+  CHECK(read_script("fast+zstd").coding == ContentCoding::zstd);
 }
 
 TEST_CASE("an ordinary model name gives an ordinary answer") {
   for (const auto* name : {"gpt-5.4", "", "fail-200", "fail-", "long-x", "(", "delay--1", "a/b/"}) {
     const auto script = read_script(name);
-    CHECK(script.fail_status == 0);
+    CHECK_FALSE(script.fails());
     CHECK(script.events == Script{}.events);
     CHECK(script.delay == Script{}.delay);
   }
@@ -158,17 +164,38 @@ TEST_CASE("usage adds up in every dialect") {
 }
 
 TEST_CASE("an HTML page in an error text is escaped as Go does") {
-  const auto failure = failure_for(Dialect::openai_chat, 404, true, "m");
+  const auto failure =
+      failure_for(Dialect::openai_chat, fault_of(FaultName::page, 0, Dialect::openai_chat, "m"), "m");
   CHECK(failure.body.find("\\u003chtml\\u003e") != std::string::npos);
   CHECK(failure.body.find('<') == std::string::npos);
   CHECK(failure.traced);
 }
 
 TEST_CASE("a failure before a credential was chosen has no trace") {
-  for (const int status : {400, 429, 503})
-    CHECK_FALSE(failure_for(Dialect::openai_chat, status, false, "m").traced);
-  for (const int status : {401, 404, 500, 529})
-    CHECK(failure_for(Dialect::openai_chat, status, false, "m").traced);
+  const auto traced = [](int status) {
+    const Fault fault = fault_of(FaultName::status, status, Dialect::openai_chat, "m");
+    return failure_for(Dialect::openai_chat, fault, "m").traced;
+  };
+  for (const int status : {400, 429, 503}) CHECK_FALSE(traced(status));
+  for (const int status : {401, 404, 500, 529}) CHECK(traced(status));
+}
+
+TEST_CASE("every fault has a category, and says its status in every API") {
+  for (const auto* word : {"html-404", "html-200", "revoked", "expired", "no-base-url", "quota",
+                           "no-such-host", "certificate", "connection-reset", "context-length"}) {
+    CAPTURE(word);
+    const FaultName name = fault_named(word);
+    REQUIRE(name != FaultName::none);
+    for (const Dialect dialect :
+         {Dialect::openai_chat, Dialect::anthropic_messages, Dialect::gemini_generate}) {
+      const Fault fault = fault_of(name, 0, dialect, "m");
+      const Failure failure = failure_for(dialect, fault, "m");
+      CHECK_FALSE(failure.category.empty());
+      CHECK(failure.status == fault.status);
+      CHECK(failure.traced);
+      if (failure.status != 200) CHECK(boost::json::parse(failure.body).as_object().contains("error"));
+    }
+  }
 }
 
 TEST_CASE("zstd that is broken, cut or too large is refused") {
@@ -303,6 +330,68 @@ TEST_CASE("the account shows what was served and never a key") {
   CHECK(text.find("secret") == std::string::npos);
   CHECK(row.at("tokens").at("input") == answer.at("usage").at("input_tokens"));
   CHECK(row.at("requests") == 1);
+}
+
+TEST_CASE("the account names what a failure is, and what was announced before an abort") {
+  const Running running;
+  const auto failing = [&](const char* path, const char* model, const char* key) {
+    Client client(running.cpa());
+    const std::string body = fmt::format(R"({{"model":"{}","stream":true,"messages":[]}})", model);
+    client.send(
+        fmt::format("POST {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\n"
+                    "Content-Length: {}\r\n\r\n{}",
+                    path, key, body.size(), body));
+    error_code error;
+    client.receive_all(error);
+  };
+  failing("/v1/chat/completions", "fail-revoked", "sk-1");
+  failing("/v1/chat/completions", "fast+end-mid-stream", "sk-1");
+  failing("/v1/messages", "fast+cut-mid-stream", "sk-1");
+  failing("/v1/messages", "fast", "wrong-key-0001");
+  {
+    Client client(running.cpa());
+    client.send(post("/v1/messages", R"({"model":"fast+stall-3","stream":true})"));
+    client.receive_until("content_block_delta");
+  }
+  boost::json::value stats;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  do {
+    stats = boost::json::parse(body_of(get(running.cpa(), "/v1/sample/stats")));
+  } while (stats.at("requests") != 5 && std::chrono::steady_clock::now() < deadline);
+  const auto series = [&](std::string_view model, std::string_view key) {
+    for (const auto& row : stats.at("served").as_array()) {
+      if (row.at("model") == boost::json::string_view(model.data(), model.size()) &&
+          row.at("key") == boost::json::string_view(key.data(), key.size())) {
+        return row;
+      }
+    }
+    FAIL("no series of " << model);
+    return boost::json::value();
+  };
+  CHECK(series("fail-revoked", "...").at("categories").at("auth_binding") == 1);
+  CHECK(series("fast+end-mid-stream", "...").at("categories").at("upstream_outage") == 1);
+  CHECK(series("fast", "wron...").at("categories").at("client_key") == 1);
+  const auto cut = series("fast+cut-mid-stream", "...");
+  CHECK(cut.at("categories").at("network") == 1);
+  CHECK(cut.at("tokens").at("output") == 1);
+  CHECK(cut.at("tokens").at("cache_read") != 0);
+  const auto left = series("fast+stall-3", "");
+  CHECK(left.at("categories").at("client_cancelled") == 1);
+  CHECK(left.at("tokens").at("input") != 0);
+}
+
+TEST_CASE("an answer is compressed where the model's name asks for it") {
+  const Running running;
+  Client client(running.cpa());
+  client.send(post("/v1/chat/completions", R"({"model":"fast+zstd","stream":true})"));
+  error_code error;
+  const std::string answer = client.receive_all(error);
+  CHECK(answer.find("Content-Encoding: zstd\r\n") != std::string::npos);
+  Client whole(running.cpa());
+  whole.send(post("/v1/chat/completions", R"({"model":"fast+zstd"})"));
+  const auto plain = decode_zstd(body_of(whole.receive_all(error)), 1 << 20);
+  REQUIRE(plain);
+  CHECK(boost::json::parse(*plain).at("usage").at("completion_tokens") == 60);
 }
 
 TEST_CASE("an address that is taken is an error that names it") {
