@@ -16,6 +16,16 @@ constexpr char to_lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
+/// Whether `text` starts with `words`, which are in lower case.
+inline bool starts_with_words(std::string_view text, std::string_view words) noexcept {
+  return text.size() >= words.size() && std::equal(words.begin(), words.end(), text.begin(),
+                                                   [](char word, char c) { return word == to_lower(c); });
+}
+/// Whether `text` ends with `words`, which are in lower case.
+inline bool ends_with_words(std::string_view text, std::string_view words) noexcept {
+  return text.size() >= words.size() && starts_with_words(text.substr(text.size() - words.size()), words);
+}
+
 /// A text's beginning in lower case, so that many words can be looked for at the price of one conversion.
 /// What lies beyond the first `capacity` bytes is not seen, except by ends_with().
 class LoweredText {
@@ -33,9 +43,7 @@ class LoweredText {
   }
   /// `words` in lower case.
   [[nodiscard]] bool ends_with(std::string_view words) const noexcept {
-    return whole_.size() >= words.size() &&
-           std::equal(words.begin(), words.end(), whole_.end() - static_cast<std::ptrdiff_t>(words.size()),
-                      [](char word, char c) { return word == to_lower(c); });
+    return ends_with_words(whole_, words);
   }
 
  private:
