@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <limits.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
+#include <cstdlib>
 #include <ctime>
 #include <iterator>
 #include <system_error>
@@ -65,10 +66,10 @@ void append_combined(std::string& out, const Record& record) {
   append_escaped(out, record.text(Text::method));
   out += ' ';
   append_escaped(out, record.text(Text::path));
-  out += " HTTP/1.1\" ";
+  out += R"( HTTP/1.1" )";
   // Nginx's words where there was no answer: 499 for a client that left, 000 for anything else.
   const int status = facts.status == 0 && facts.ended == Ended::client_gone ? 499 : facts.status;
-  fmt::format_to(std::back_inserter(out), "{:03} {} \"-\" \"", status, facts.response_bytes);
+  fmt::format_to(std::back_inserter(out), R"({:03} {} "-" ")", status, facts.response_bytes);
   append_escaped(out, record.text(Text::user_agent));
   out += "\"\n";
 }
@@ -175,7 +176,7 @@ void AccessLog::flush() {
   pending_.erase(0, done);
 }
 
-void AccessLog::lose(std::string_view what) noexcept { totals_.lost += lines_in(what); }
+void AccessLog::lose(std::string_view lines) noexcept { totals_.lost += lines_in(lines); }
 
 void AccessLog::report(std::string_view what, int error) {
   ++totals_.errors;

@@ -44,20 +44,16 @@ void append_label(std::string& out, std::string_view name, std::string_view valu
 class Digits {
  public:
   template <class Number>
-  explicit Digits(Number value) noexcept
-      : size_(static_cast<std::size_t>(std::to_chars(text_.data(), text_.data() + text_.size(), value).ptr -
-                                       text_.data())) {}
-  operator std::string_view() const noexcept { return {text_.data(), size_}; }
+  explicit Digits(Number value) noexcept {
+    size_ = static_cast<std::size_t>(std::to_chars(text_.data(), text_.data() + text_.size(), value).ptr -
+                                     text_.data());
+  }
+  [[nodiscard]] std::string_view view() const noexcept { return {text_.data(), size_}; }
 
  private:
   std::array<char, 24> text_{};
-  std::size_t size_;
+  std::size_t size_ = 0;
 };
-
-template <class Number>
-Digits digits_of(Number value) noexcept {
-  return Digits(value);
-}
 
 // Seconds of a bucket's bound as OpenMetrics wants them: always a floating-point number, so `1.0`.
 std::string bound_text(std::uint64_t us) {
@@ -203,11 +199,11 @@ void MetricsWriter::line(std::string_view suffix, std::string_view labels, std::
 }
 
 void MetricsWriter::sample(std::initializer_list<std::string_view> values, std::uint64_t value) {
-  line(suffix_of(head_->type), values, digits_of(value));
+  line(suffix_of(head_->type), values, Digits(value).view());
 }
 
 void MetricsWriter::sample(std::initializer_list<std::string_view> values, std::int64_t value) {
-  line(suffix_of(head_->type), values, digits_of(value));
+  line(suffix_of(head_->type), values, Digits(value).view());
 }
 
 void MetricsWriter::sample(std::initializer_list<std::string_view> values, double value) {
@@ -215,7 +211,7 @@ void MetricsWriter::sample(std::initializer_list<std::string_view> values, doubl
 }
 
 void MetricsWriter::sample(const MetricLabels& labels, std::uint64_t value) {
-  line(suffix_of(head_->type), labels.text(), {}, digits_of(value));
+  line(suffix_of(head_->type), labels.text(), {}, Digits(value).view());
 }
 
 void MetricsWriter::histogram(std::initializer_list<std::string_view> values, const HistogramTotals& totals) {
@@ -241,10 +237,10 @@ void MetricsWriter::histogram_lines(std::string_view labels, std::span<const std
   std::uint64_t count = 0;
   for (std::size_t i = 0; i < buckets.size(); ++i) {
     count += buckets[i];
-    line("_bucket", labels, bound_texts_[i], digits_of(count));
+    line("_bucket", labels, bound_texts_[i], Digits(count).view());
   }
   line("_sum", labels, {}, fmt::format("{}", static_cast<double>(sum_us) / 1e6));
-  line("_count", labels, {}, digits_of(count));
+  line("_count", labels, {}, Digits(count).view());
 }
 
 std::string MetricsWriter::finish() {

@@ -131,7 +131,7 @@ void tell(std::string_view what, const std::exception_ptr& failure) noexcept {
   }
 }
 
-void report(std::exception_ptr failure) noexcept {
+void report(const std::exception_ptr& failure) noexcept {
   if (failure) tell("the management endpoint dropped a connection after an internal error:", failure);
 }
 

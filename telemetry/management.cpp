@@ -42,6 +42,7 @@ class ManagementServer::Impl {
 
   static std::vector<FieldRow> page_rows() {
     std::vector<FieldRow> rows;
+    rows.reserve(pages.size());
     for (const Entry& entry : pages) rows.push_back(entry.row);
     return rows;
   }

@@ -1,5 +1,6 @@
 #include "telemetry/reference.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -9,6 +10,7 @@
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
 
+#include "telemetry/failures/failures_json.hpp"
 #include "telemetry/management.hpp"
 #include "telemetry/record_json.hpp"
 #include "test/telemetry/example_record.hpp"
@@ -46,6 +48,20 @@ TEST_CASE("a record has exactly the documented names") {
   std::string text;
   append_record_json(text, example.record(), std::nullopt, {});
   CHECK(names(json::parse(text).as_object()) == names(record_fields()));
+}
+
+TEST_CASE("a failure has exactly the documented names") {
+  portico::test::ExampleRecord example;
+  const Verdict verdict{Category::quota, FaultField::none, Confidence::high};
+  FailureStore store;
+  store.take(example.fails(429).record(), verdict, {});
+  const std::chrono::system_clock::time_point now(
+      std::chrono::microseconds(portico::test::ExampleRecord::moment_us + 1'000'000));
+  const json::object document =
+      json::parse(render_failures(store, parse_window("15m").value(), now)).as_object();
+  CHECK(names(document) == std::set<std::string>{"window", "from", "to", "failures"});
+  REQUIRE(document.at("failures").as_array().size() == 1);
+  CHECK(names(document.at("failures").at(0).as_object()) == names(failure_fields()));
 }
 
 TEST_CASE("every page is documented, with a path of its own") {
