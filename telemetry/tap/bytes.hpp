@@ -18,7 +18,6 @@ namespace portico::telemetry {
 
 namespace detail {
 
-constexpr bool ends_string(char byte) noexcept { return byte == '"' || byte == '\\'; }
 constexpr bool is_structure(char byte) noexcept {
   // With the bit 0x20 set, the square brackets become the curly ones.
   const auto folded = static_cast<unsigned char>(static_cast<unsigned char>(byte) | 0x20U);
@@ -26,48 +25,100 @@ constexpr bool is_structure(char byte) noexcept {
 }
 
 #if defined(__SSE2__)
-inline __m128i block_at(const char* at) noexcept {
-  __m128i block;
+
+using Block = __m128i;
+inline constexpr std::ptrdiff_t block_size = sizeof(Block);
+
+inline Block block_at(const char* at) noexcept {
+  Block block;
   std::memcpy(&block, at, sizeof block);
   return block;
 }
-inline unsigned string_ends(__m128i block) noexcept {
-  return static_cast<unsigned>(_mm_movemask_epi8(
-      _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')), _mm_cmpeq_epi8(block, _mm_set1_epi8('\\')))));
+inline Block equal(Block block, char byte) noexcept { return _mm_cmpeq_epi8(block, _mm_set1_epi8(byte)); }
+inline unsigned bits(Block hits) noexcept { return static_cast<unsigned>(_mm_movemask_epi8(hits)); }
+
+struct StringEnd {
+  static Block hits(Block block) noexcept { return _mm_or_si128(equal(block, '"'), equal(block, '\\')); }
+  static bool hit(char byte) noexcept { return byte == '"' || byte == '\\'; }
+};
+struct Structure {
+  // With the bit 0x20 set, the square brackets become the curly ones.
+  static Block hits(Block block) noexcept {
+    const Block folded = _mm_or_si128(block, _mm_set1_epi8(0x20));
+    return _mm_or_si128(_mm_or_si128(equal(folded, '{'), equal(folded, '}')), equal(block, '"'));
+  }
+  static bool hit(char byte) noexcept { return is_structure(byte); }
+};
+struct ScalarEnd {
+  static Block hits(Block block) noexcept {
+    return _mm_or_si128(equal(_mm_or_si128(block, _mm_set1_epi8(0x20)), '}'), equal(block, ','));
+  }
+  static bool hit(char byte) noexcept { return byte == ',' || byte == '}' || byte == ']'; }
+};
+
+/// The first hit of [at, end), or `end`. Bytes from `floor` on may be read, so that the last block may
+/// overlap what was looked at before.
+template <class What>
+[[gnu::noinline]] const char* find_far(const char* at, const char* end, const char* floor) noexcept {
+  for (; end - at >= block_size; at += block_size) {
+    const unsigned found = bits(What::hits(block_at(at)));
+    if (found != 0) return at + std::countr_zero(found);
+  }
+  if (end - floor >= block_size) {
+    const std::ptrdiff_t known = block_size - (end - at);
+    const unsigned found = bits(What::hits(block_at(end - block_size))) >> known;
+    return found == 0 ? end : at + std::countr_zero(found);
+  }
+  while (at != end && !What::hit(*at)) ++at;
+  return at;
 }
-inline unsigned structures(__m128i block) noexcept {
-  const __m128i folded = _mm_or_si128(block, _mm_set1_epi8(0x20));
-  const __m128i brackets =
-      _mm_or_si128(_mm_cmpeq_epi8(folded, _mm_set1_epi8('{')), _mm_cmpeq_epi8(folded, _mm_set1_epi8('}')));
-  return static_cast<unsigned>(
-      _mm_movemask_epi8(_mm_or_si128(brackets, _mm_cmpeq_epi8(block, _mm_set1_epi8('"')))));
+
+/// Most of what is looked for is near.
+template <class What>
+[[gnu::always_inline]] inline const char* find(const char* at, const char* end, const char* floor) noexcept {
+  if (end - at >= block_size) {
+    const unsigned found = bits(What::hits(block_at(at)));
+    if (found != 0) return at + std::countr_zero(found);
+    at += block_size;
+  }
+  return find_far<What>(at, end, floor);
 }
+
+#else
+
+struct StringEnd {
+  static bool hit(char byte) noexcept { return byte == '"' || byte == '\\'; }
+};
+struct Structure {
+  static bool hit(char byte) noexcept { return is_structure(byte); }
+};
+struct ScalarEnd {
+  static bool hit(char byte) noexcept { return byte == ',' || byte == '}' || byte == ']'; }
+};
+template <class What>
+const char* find(const char* at, const char* end, const char* /*floor*/) noexcept {
+  while (at != end && !What::hit(*at)) ++at;
+  return at;
+}
+
 #endif
 
 }  // namespace detail
 
-/// The first `"` or backslash of [at, end), or `end`.
-inline const char* find_string_end(const char* at, const char* end) noexcept {
-#if defined(__SSE2__)
-  for (; end - at >= 16; at += 16) {
-    const unsigned hits = detail::string_ends(detail::block_at(at));
-    if (hits != 0) return at + std::countr_zero(hits);
-  }
-#endif
-  while (at != end && !detail::ends_string(*at)) ++at;
-  return at;
+/// The first `"` or backslash of [at, end), or `end`. `floor` is at most `at`: where the bytes that may be
+/// read begin.
+inline const char* find_string_end(const char* at, const char* end, const char* floor) noexcept {
+  return detail::find<detail::StringEnd>(at, end, floor);
 }
 
 /// The first `"`, bracket or brace of [at, end), or `end`.
-inline const char* find_structure(const char* at, const char* end) noexcept {
-#if defined(__SSE2__)
-  for (; end - at >= 16; at += 16) {
-    const unsigned hits = detail::structures(detail::block_at(at));
-    if (hits != 0) return at + std::countr_zero(hits);
-  }
-#endif
-  while (at != end && !detail::is_structure(*at)) ++at;
-  return at;
+inline const char* find_structure(const char* at, const char* end, const char* floor) noexcept {
+  return detail::find<detail::Structure>(at, end, floor);
+}
+
+/// The first comma or closing bracket of [at, end), or `end`.
+inline const char* find_scalar_end(const char* at, const char* end, const char* floor) noexcept {
+  return detail::find<detail::ScalarEnd>(at, end, floor);
 }
 
 /// The first `byte` of [at, end), or `end`.

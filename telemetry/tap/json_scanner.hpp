@@ -84,14 +84,22 @@ class JsonScanner {
   static constexpr std::size_t max_depth = 8;
 
   [[nodiscard]] const JsonNode& node() const noexcept { return trie_->nodes[node_]; }
+  static constexpr std::array<bool, 256> scalar_ends = [] {
+    std::array<bool, 256> ends{};
+    for (std::size_t byte = 0; byte <= ' '; ++byte) ends[byte] = true;
+    ends[','] = ends['}'] = ends[']'] = true;
+    return ends;
+  }();
   static constexpr bool ends_scalar(char byte) noexcept {
-    return byte == ',' || byte == '}' || byte == ']' || static_cast<unsigned char>(byte) <= ' ';
+    return scalar_ends[static_cast<unsigned char>(byte)];
   }
 
-  void choose(std::string_view key) noexcept;
-  bool open(bool array) noexcept;
+  std::uint8_t choose(std::string_view key, const char* end) noexcept;
+  void open(bool array) noexcept;
+  void next_member() noexcept;
   template <class Handler>
-  const char* read_key(const char* at, const char* end, Handler& handler);
+  const char* run(const char* at, const char* end, Handler& handler);
+  const char* read_cut_key(const char* at, const char* end) noexcept;
   template <class Handler>
   const char* read_value(const char* at, const char* end, Handler& handler);
   template <class Handler>
@@ -107,9 +115,10 @@ class JsonScanner {
   const char* skip_nest(const char* at, const char* end) noexcept;
 
   const JsonTrie* trie_ = nullptr;
-  const char* raw_from_ = nullptr;  // meaningful inside feed() only
-  std::uint64_t skipped_ = 0;       // open brackets of what is skipped
-  std::uint64_t seen_ = 0;          // nodes that were met, where the first counts
+  const char* floor_ = nullptr;  // of the piece; like the next, meaningful inside feed() only
+  const char* raw_from_ = nullptr;
+  std::uint64_t skipped_ = 0;  // open brackets of what is skipped
+  std::uint64_t seen_ = 0;     // nodes that were met, where the first counts
   State state_ = State::stopped;
   Doubled doubled_;
   std::uint8_t depth_ = 0;

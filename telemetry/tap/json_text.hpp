@@ -23,12 +23,13 @@ class JsonTextDecoder {
   /// was there. `sink` gets views that are valid for its call.
   template <class Sink>
   bool feed(const char*& at, const char* end, Sink sink) {
+    const char* const floor = at;
     while (at != end) {
       if (step_ != 0) {
         at = take_escape(at, sink);
         continue;
       }
-      const char* stop = find_string_end(at, end);
+      const char* stop = find_string_end(at, end, floor);
       if (stop != at) {
         end_surrogate(sink);
         sink(std::string_view(at, static_cast<std::size_t>(stop - at)));

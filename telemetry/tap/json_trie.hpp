@@ -7,8 +7,10 @@
 // an array. What is on no path is skipped by the scanner without a look.
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace portico::telemetry {
@@ -32,9 +34,12 @@ struct JsonPath {
 
 struct JsonNode {
   std::string_view key;
+  std::uint64_t front = 0;    ///< the key's first eight bytes, the lowest first, zeros behind a shorter one
   std::uint32_t lengths = 0;  ///< a bit for the length of each member's name
-  std::uint8_t first_child = 0;
-  std::uint8_t next = 0;     ///< the next member of the same object
+  std::uint64_t multiplier = 1;  ///< spreads the members' names over `slots` without a collision
+  std::array<std::uint8_t, 32> slots{};
+  bool has_members = false;
+  std::uint8_t parent = 0;
   std::uint8_t element = 0;  ///< what each element of an array is
   std::uint8_t field = 0;
   std::uint8_t wants = 0;
@@ -48,29 +53,64 @@ struct JsonTrie {
   std::array<JsonNode, max_nodes> nodes{};
   std::uint8_t size = 2;
 
-  /// The member of `node` with this name, 0 where nobody wants it.
-  [[nodiscard]] std::uint8_t member(std::uint8_t node, std::string_view key) const noexcept {
+  /// The member of `node` with this name, 0 where nobody wants it. Bytes up to `end` may be read.
+  [[nodiscard]] std::uint8_t member(std::uint8_t node, std::string_view key, const char* end) const noexcept {
     const JsonNode& parent = nodes[node];
     if (key.size() > max_key || (parent.lengths >> key.size() & 1U) == 0) return 0;
-    for (std::uint8_t child = parent.first_child; child != 0; child = nodes[child].next)
-      if (nodes[child].key == key) return child;
+    const std::uint64_t front = front_of(key, end);
+    const std::uint8_t child = parent.slots[slot_of(front, key.size(), parent.multiplier)];
+    const JsonNode& candidate = nodes[child];
+    if (candidate.front != front || candidate.key.size() != key.size()) return 0;
+    if (key.size() <= 8 || std::memcmp(candidate.key.data() + 8, key.data() + 8, key.size() - 8) == 0)
+      return child;
     return 0;
+  }
+  static constexpr std::size_t slot_of(std::uint64_t front, std::size_t size,
+                                       std::uint64_t multiplier) noexcept {
+    return (front + size) * multiplier >> 59U;
+  }
+
+ private:
+  static std::uint64_t front_of(std::string_view key, const char* end) noexcept {
+    static_assert(std::endian::native == std::endian::little);
+    std::uint64_t front = 0;
+    if (key.size() >= 8 || end - key.data() >= 8) {
+      std::memcpy(&front, key.data(), sizeof front);
+      if (key.size() < 8) front &= (std::uint64_t{1} << 8 * key.size()) - 1;
+    } else {
+      std::memcpy(&front, key.data(), key.size());
+    }
+    return front;
   }
 };
 
 namespace detail {
 
 constexpr std::uint8_t child_named(JsonTrie& trie, std::uint8_t parent, std::string_view name) {
-  std::uint8_t last = 0;
-  for (std::uint8_t child = trie.nodes[parent].first_child; child != 0; child = trie.nodes[child].next) {
-    if (trie.nodes[child].key == name) return child;
-    last = child;
-  }
+  for (std::uint8_t child = 2; child < trie.size; ++child)
+    if (trie.nodes[child].parent == parent && trie.nodes[child].key == name) return child;
   const std::uint8_t made = trie.size++;
   trie.nodes[made].key = name;
+  trie.nodes[made].parent = parent;
+  for (std::size_t i = 0; i < name.size() && i < 8; ++i)
+    trie.nodes[made].front |= static_cast<std::uint64_t>(static_cast<unsigned char>(name[i])) << 8 * i;
   trie.nodes[parent].lengths |= std::uint32_t{1} << name.size();
-  (last == 0 ? trie.nodes[parent].first_child : trie.nodes[last].next) = made;
+  trie.nodes[parent].has_members = true;
   return made;
+}
+
+/// True when the members of `parent` lie in different slots.
+constexpr bool fill_slots(JsonTrie& trie, std::uint8_t parent) {
+  JsonNode& node = trie.nodes[parent];
+  node.slots = {};
+  for (std::uint8_t child = 2; child < trie.size; ++child) {
+    const JsonNode& member = trie.nodes[child];
+    if (member.parent != parent || member.key.empty()) continue;
+    std::uint8_t& slot = node.slots[JsonTrie::slot_of(member.front, member.key.size(), node.multiplier)];
+    if (slot != 0) return false;
+    slot = child;
+  }
+  return true;
 }
 
 constexpr std::uint8_t element_of(JsonTrie& trie, std::uint8_t parent) {
@@ -102,6 +142,11 @@ consteval JsonTrie make_trie(const std::array<JsonPath, Count>& paths) {
     }
     trie.nodes[node].field = entry.field;
     trie.nodes[node].wants = static_cast<std::uint8_t>(trie.nodes[node].wants | entry.wants);
+  }
+  for (std::uint8_t node = JsonTrie::root; node < trie.size; ++node) {
+    // Any odd numbers do; a few of them are enough to find one without a collision.
+    trie.nodes[node].multiplier = 0x9E3779B97F4A7C15;
+    while (!detail::fill_slots(trie, node)) trie.nodes[node].multiplier *= 0xD1342543DE82EF95;
   }
   return trie;
 }

@@ -29,8 +29,9 @@ const char* skip_blanks(const char* at, const char* end) noexcept {
 
 /// Behind the string that begins at `at`.
 const char* skip_string(const char* at, const char* end) noexcept {
+  const char* const floor = at;
   for (++at; at != end;) {
-    at = find_string_end(at, end);
+    at = find_string_end(at, end, floor);
     if (at == end) return end;
     if (*at == '"') return at + 1;
     at += end - at > 1 ? 2 : 1;

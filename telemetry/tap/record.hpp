@@ -49,7 +49,12 @@ enum class Text : std::uint8_t {
 };
 inline constexpr std::size_t text_count = 23;
 /// The longest a text may be, in bytes.
-std::size_t text_limit(Text text) noexcept;
+constexpr std::size_t text_limit(Text text) noexcept {
+  constexpr std::array<std::uint16_t, text_count> limits{128, 16,  512, 64,   64,  512,  16, 256,
+                                                         64,  64,  64,  256,  256, 64,   64, 64,
+                                                         64,  256, 256, 1024, 256, 2048, 64};
+  return limits[static_cast<std::size_t>(text)];
+}
 
 struct TextPlace {
   std::uint16_t offset = 0;

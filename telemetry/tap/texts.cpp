@@ -53,6 +53,11 @@ std::size_t Texts::live() const noexcept {
 
 /// Moves what is alive to a block with `size` bytes of room behind it.
 bool Texts::make_room(std::size_t size) noexcept {
+  if (data_ == nullptr && size <= first_size) {
+    class_ = TapPool::class_of(first_size);
+    data_ = static_cast<char*>(pool_->take(class_));
+    return data_ != nullptr;
+  }
   const std::size_t needed = live() + size;
   if (needed > last_size) return false;
   // A block that is all but full of live texts would be tidied again for each that is replaced.
@@ -115,8 +120,7 @@ void Texts::clear() noexcept {
 
 std::string_view Texts::tidy() noexcept {
   // A few stale bytes cost less to copy once more than to squeeze out.
-  constexpr std::size_t tolerated = 256;
-  if (used_ > live() + tolerated) make_room(0);
+  if (used_ > first_size && used_ > live() + first_size / 2) make_room(0);
   return {data_, used_};
 }
 

@@ -34,8 +34,12 @@ std::optional<std::uint64_t> read_count(std::string_view token) noexcept {
   if (token.empty()) return std::nullopt;
   const char* const end = token.data() + token.size();
   std::uint64_t integer = 0;
-  const auto [stop, error] = std::from_chars(token.data(), end, integer);
-  if (error == std::errc() && stop == end) {
+  const char* at = token.data();
+  // Nineteen digits can't overflow.
+  const char* const limit = token.size() > 19 ? at + 19 : end;
+  while (at != limit && *at >= '0' && *at <= '9')
+    integer = integer * 10 + static_cast<std::uint64_t>(*at++ - '0');
+  if (at == end) {
     if (integer > largest_count) return std::nullopt;
     return integer;
   }
