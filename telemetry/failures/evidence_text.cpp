@@ -131,10 +131,12 @@ class Gathering {
       return;
     }
     const std::string names = list_of(view_.auth_indexes);
-    const bool none_works =
-        std::all_of(view_.auth_indexes.begin(), view_.auth_indexes.end(), [&](const SeenList::Seen* one) {
-          return last_success(one->id) < std::max(group_.first_us, view_.from_us);
-        });
+    const std::uint64_t since = std::max(group_.first_us, view_.from_us);
+    std::uint64_t last = 0;
+    for (const SeenList::Seen* one : view_.auth_indexes) last = std::max(last, last_success(one->id));
+    const bool again = last > group_.last_us;
+    const bool mixed = !again && last >= since && last != 0;
+    const bool none_works = !again && !mixed;
     const Category category = group_.verdict.category;
     const bool of_account = category == auth_binding || category == auth_method || category == base_url ||
                             category == quota || category == model_name || category == network;
@@ -142,27 +144,31 @@ class Gathering {
       say(fmt::format("it came through auth_index {}", names));
     } else if (view_.auth_indexes.size() > 1) {
       say(fmt::format("{} accounts are affected: auth_index {}", view_.auth_indexes.size(), names));
-    } else if (none_works && others_succeed()) {
+    } else if (again) {
+      say(fmt::format("all of it came through auth_index {}, which has worked again since, last at {}", names,
+                      moment(last)));
+    } else if (mixed) {
+      say(fmt::format("all of it came through auth_index {}, through which other requests succeed", names));
+    } else if (others_succeed()) {
       say(fmt::format(
           "only auth_index {} is affected, and nothing succeeded through it since; other accounts work",
           names));
-    } else if (none_works) {
+    } else {
       say(fmt::format("all of it came through auth_index {}, through which nothing has succeeded since",
                       names));
-    } else {
-      say(fmt::format("all of it came through auth_index {}, through which other requests succeed", names));
     }
-    if (category == base_url && !none_works && !has(Clue::provider_worked)) {
+    if (category == base_url && mixed) {
       decide(Confidence::low,
              "other requests through the same account succeed, so its base URL can't be all wrong");
     }
-    if (category == auth_method && none_works && view_.count >= 3) {
+    if (category == auth_method && last == 0 && view_.count >= 3) {
       decide(sure(),
              "nothing has ever succeeded through this account since Portico started: the method rather than "
              "an expired credential");
     }
-    if (category == upstream_outage && view_.auth_indexes.size() >= 3)
+    if (category == upstream_outage && none_works && view_.auth_indexes.size() >= 3) {
       say("several accounts fail alike: the provider, not one account");
+    }
   }
 
   void keys_and_models() {

@@ -26,6 +26,13 @@ struct Row {
 
 constexpr FaultField no_field = FaultField::none;
 
+constexpr std::string_view provider_cut =
+    "Nothing is to be set: the provider cut its stream; if it repeats, look at its status page and at the "
+    "proxy that CPA uses to reach it.";
+constexpr std::string_view lost_session =
+    "See that the session header of the client reaches CPA (session_id, X-Session-ID), so that a session "
+    "stays with its account; else let the client start a new one.";
+
 constexpr std::array rows{
     Row{client_key, no_field, true, "unsafe_example_api_key", "",
         "CPA still has the example keys of its template: replace them under `api-keys` in CPA's settings "
@@ -103,9 +110,9 @@ constexpr std::array rows{
     Row{upstream_outage, no_field, true, "", "auth_unavailable",
         "Wait a minute: the accounts of {model} rest after failures of the provider; if it lasts, look at "
         "the provider's status page."},
-    Row{upstream_outage, no_field, true, "", "stream",
-        "Nothing is to be set: the provider cut its stream; if it repeats, look at its status page and at "
-        "the proxy that CPA uses to reach it."},
+    Row{upstream_outage, no_field, true, "", "stream closed", provider_cut},
+    Row{upstream_outage, no_field, true, "", "stream disconnected", provider_cut},
+    Row{upstream_outage, no_field, true, "", "without its final event", provider_cut},
     Row{upstream_outage, no_field, true, "", "empty body",
         "Look into CPA's log, and if CPA runs as part of a cluster, check that it reaches its centre: it "
         "refuses every request."},
@@ -141,8 +148,6 @@ constexpr std::array rows{
         "Check the network of CPA's machine and its way to the provider (`proxy-url` in CPA's settings, "
         "firewall, line)."},
 
-    Row{timeout, no_field, true, "", "the request did not arrive",
-        "Look at the network between the client and Portico, or raise `{timer}` in Portico's settings."},
     Row{timeout, no_field, true, "", "", ""},  // by timer, below
 
     Row{limit, no_field, true, "body_too_large", "",
@@ -174,12 +179,8 @@ constexpr std::array rows{
         "Shorten the conversation, or let the client compact it: it is longer than {model} can read."},
     Row{client_request, no_field, true, "context_too_large", "",
         "Shorten the conversation, or let the client compact it: it is longer than {model} can read."},
-    Row{client_request, no_field, true, "previous_response_not_found", "",
-        "See that the session header of the client reaches CPA (session_id, X-Session-ID), so that a session "
-        "stays with its account; else let the client start a new one."},
-    Row{client_request, no_field, true, "thinking_signature_invalid", "",
-        "See that the session header of the client reaches CPA (session_id, X-Session-ID), so that a session "
-        "stays with its account; else let the client start a new one."},
+    Row{client_request, no_field, true, "previous_response_not_found", "", lost_session},
+    Row{client_request, no_field, true, "thinking_signature_invalid", "", lost_session},
     Row{client_request, no_field, true, "cyber_policy", "",
         "The provider's policy refuses the content; nothing can be set."},
     Row{client_request, no_field, true, "", "content encoding",
@@ -217,6 +218,8 @@ std::string by_timer(const GroupView& view) {
     case Timer::none:
       break;
   }
+  if (view.group.speaker == Speaker::portico)
+    return "Look into the log of {owner}, or raise what is under `timeouts` in Portico's settings.";
   return "The provider took too long for CPA: try a smaller request or stream it, and look at the provider's "
          "status page.";
 }
