@@ -18,6 +18,7 @@
 
 #include "proxy/resolver.hpp"
 #include "routing/explain.hpp"
+#include "telemetry/key_secret.hpp"
 #include "telemetry/log.hpp"
 
 namespace portico::proxy {
@@ -113,7 +114,8 @@ Control::Control(conf::Sources sources, conf::Loaded loaded)
       drain_timer_(context_),
       resolve_timer_(context_),
       registry_(worker_count(loaded_.settings)),
-      management_(registry_),
+      collector_(loaded_.settings, registry_),
+      management_(registry_, &collector_.stores()),
       limits_(random_secret()) {}
 
 Control::~Control() = default;
@@ -174,7 +176,9 @@ void Control::start() {
     }
   }
   listeners_ = std::move(opened);
-  management_.start(settings.admin);
+  const telemetry::LoadedSecret secret = telemetry::load_key_secret(settings.telemetry.key_file);
+  if (!secret.warning.empty()) log(Level::warn, "{}", secret.warning);
+  management_.start(settings.admin, collector_.hooks());
 
   resolutions_ = std::make_shared<const std::vector<Resolution>>(resolve_all(endpoint_urls(settings)));
   for (const Resolution& resolution : *resolutions_) {
@@ -185,9 +189,9 @@ void Control::start() {
   }
   const std::shared_ptr<const Blueprint> plan = blueprint(settings);
   for (std::size_t i = 0; i < count; ++i) {
-    workers_.push_back(std::make_unique<Worker>(i, registry_.worker(i), limits_, [this] {
-      boost::asio::post(context_, [this] { on_worker_drained(); });
-    }));
+    workers_.push_back(
+        std::make_unique<Worker>(i, registry_.worker(i), collector_.sink(i), secret.secret, limits_,
+                                 [this] { boost::asio::post(context_, [this] { on_worker_drained(); }); }));
     workers_.back()->start(*plan, std::move(sockets[i]));
   }
   state_.ready = true;
@@ -303,7 +307,7 @@ void Control::on_signal(int signal) {
       reload();
       return;
     case SIGUSR1:
-      log(Level::info, "SIGUSR1: log files would be reopened, but there are none");
+      collector_.reopen_logs();
       return;
     default:
       break;
@@ -370,6 +374,9 @@ void Control::replace_settings(conf::Loaded fresh) {
     log(Level::warn, "a change of admin.* takes effect at the next start");
   if (worker_count(settings) != registry_.workers())
     log(Level::warn, "a change of workers takes effect at the next start");
+  if (settings.telemetry != loaded_.settings.telemetry)
+    log(Level::warn, "a change of telemetry.* takes effect at the next start");
+  if (settings.access_log != loaded_.settings.access_log) collector_.configure(settings.access_log);
   telemetry::set_log_level(log_level(settings.log_level));
   if (endpoint_urls(settings) != endpoint_urls(loaded_.settings)) {
     resolutions_ = std::make_shared<const std::vector<Resolution>>(resolve_all(endpoint_urls(settings)));

@@ -21,6 +21,7 @@
 #include "proxy/listener.hpp"
 #include "proxy/worker.hpp"
 #include "telemetry/cells.hpp"
+#include "telemetry/collector.hpp"
 #include "telemetry/management.hpp"
 
 namespace portico::proxy {
@@ -70,6 +71,7 @@ class Control {
   boost::asio::steady_timer drain_timer_;
   boost::asio::steady_timer resolve_timer_;
   telemetry::Registry registry_;
+  telemetry::Collector collector_;
   telemetry::ManagementServer management_;
   telemetry::ProcessState state_;
   ConnectionLimits limits_;

@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "proxy/http/forward.hpp"
+#include "proxy/tap_facts.hpp"
 
 namespace portico::proxy {
 
@@ -95,6 +96,24 @@ std::string_view log_words_of(Cause cause) noexcept {
   }
 }
 
+/// The time-out that a cause stands for.
+telemetry::Timer timer_of(Cause cause) noexcept {
+  switch (cause) {
+    case Cause::client_stalled:
+      return telemetry::Timer::client_write;
+    case Cause::request_timeout:
+      return telemetry::Timer::request_body;
+    case Cause::connect_timeout:
+      return telemetry::Timer::connect;
+    case Cause::response_head_timeout:
+      return telemetry::Timer::response_head;
+    case Cause::response_body_timeout:
+      return telemetry::Timer::response_body;
+    default:
+      return telemetry::Timer::none;
+  }
+}
+
 AnswerCode answer_of(h1::HeadError error) noexcept {
   switch (h1::status_of(error)) {
     case 414:
@@ -178,6 +197,10 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
     std::memcpy(request_id_, made.data(), made.size());
     request_id_length_ = static_cast<std::uint8_t>(made.size());
     shape_ = http::shape_for(rough_path(request.target), false, {});
+    worker_.fields.clear();
+    request.fields = &worker_.fields;
+    worker_.chain.assign(session_.peer);
+    start_tap(request, {});
     return OwnAnswer{answer_of(error), h1::sentence_of(error), nullptr};
   }
   const h1::HeadFields& fields = worker_.fields;
@@ -197,6 +220,13 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
 
   const routing::Decision decision = config_->table.decide(request.target, worker_.path_scratch);
   shape_ = http::shape_for(decision.path, fields.has(h1::FieldId::anthropic_version), accept_of(fields));
+  if (decision.refusal == routing::Refusal::none && !decision.is_asterisk) {
+    route_ = decision.route;
+    dialect_ = telemetry::dialect_of(decision.path);
+    management_ = decision.path.starts_with("/v0/management");
+  }
+  find_client(request);
+  start_tap(request, decision.path);
   if (std::optional<OwnAnswer> refused = admit_body()) return refused;
 
   if (request.method == "CONNECT" || request.method == "TRACE")
@@ -217,9 +247,6 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
     }
     return OwnAnswer{ambiguous ? AnswerCode::ambiguous_path : AnswerCode::bad_request, sentence, nullptr};
   }
-  route_ = decision.route;
-  dialect_ = telemetry::dialect_of(decision.path);
-  management_ = decision.path.starts_with("/v0/management");
   if (!route_->upstream) return OwnAnswer{std::nullopt, {}, route_};
 
   body_limit_ = route_->settings.request_body.value_or(settings.limits.request_body);
@@ -233,7 +260,7 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
     websocket_key_.assign(key->value);
     websocket_ = true;
   }
-  write_head(request, {request_id_, request_id_length_});
+  write_head(request);
   return std::nullopt;
 }
 
@@ -254,25 +281,45 @@ std::optional<Exchange::OwnAnswer> Exchange::admit_body() {
   return std::nullopt;
 }
 
-void Exchange::write_head(const h1::RequestHead& request, std::string_view request_id) {
+/// Whom the backend is told, and the record: the peer, or whom a trusted one names.
+void Exchange::find_client(const h1::RequestHead& request) {
   const conf::Settings& settings = config_->settings;
-  const h1::HeadFields& fields = worker_.fields;
-  http::ForwardedChain& chain = worker_.chain;
-  http::UpstreamHeadFacts facts;
-  facts.host = request.host;
-  facts.request_id = request_id;
-  facts.via = settings.via;
   const http::Peer& peer = session_.peer;
   const bool trusted = peer.is_unix ? config_->trusted.trusts_unix() : config_->trusted.trusts(peer.ip);
   if (trusted) {
-    chain.assign(peer, fields, settings.client_address_header, config_->trusted);
+    worker_.chain.assign(peer, *request.fields, settings.client_address_header, config_->trusted);
+  } else {
+    worker_.chain.assign(peer);
+  }
+  peer_trusted_ = trusted;
+}
+
+void Exchange::start_tap(const h1::RequestHead& request, std::string_view path) {
+  telemetry::RequestFacts facts = request_facts(request);
+  facts.path = path;
+  facts.request_id = request_id();
+  facts.client = worker_.chain.client();
+  if (route_ != nullptr && route_->upstream) facts.owner = config_->table.upstream_name(*route_->upstream);
+  facts.worker = static_cast<std::uint16_t>(worker_.index());
+  facts.listener = static_cast<std::uint16_t>(session_.listener);
+  facts.route = static_cast<std::uint16_t>(route_label());
+  facts.start_unix_us = worker_.unix_time_us(begun_);
+  tap_.request_head(worker_.tap, facts);
+}
+
+void Exchange::write_head(const h1::RequestHead& request) {
+  const conf::Settings& settings = config_->settings;
+  const h1::HeadFields& fields = worker_.fields;
+  http::UpstreamHeadFacts facts;
+  facts.host = request.host;
+  facts.request_id = request_id();
+  facts.via = settings.via;
+  if (peer_trusted_) {
     facts.proto = http::forwarded_proto(fields, "http");
     facts.host = http::forwarded_host(fields, request.host);
-  } else {
-    chain.assign(peer);
   }
-  facts.client = chain.client();
-  facts.chain = chain.chain();
+  facts.client = worker_.chain.client();
+  facts.chain = worker_.chain.chain();
   const conf::UpstreamSettings& upstream = settings.upstreams[static_cast<std::size_t>(*route_->upstream)];
   std::string authority;
   if (request.host.empty()) {
@@ -358,6 +405,7 @@ Task<bool> Exchange::answer(OwnAnswer own) {
     status_ = words.status;
     text = http::format_answer(*own.error, facts);
     how = cause_ == Cause::none ? Ended::refused : words_of(cause_).how;
+    own_code_ = words.code;
   } else if (own.route == nullptr) {
     status_ = 204;
     text = http::format_fixed(status_, {}, {}, facts);
@@ -369,6 +417,8 @@ Task<bool> Exchange::answer(OwnAnswer own) {
     status_ = fixed.status;
     text = http::format_fixed(status_, fixed.content_type, fixed.body, facts);
   }
+  own_answer_ = true;
+  if (response_in_ == 0) response_in_ = now();
   const Io written = co_await client_.output.write(text, timeouts().client_write);
   finish(how, status_);
   if (written != Io::ok) {
@@ -396,23 +446,68 @@ Task<void> Exchange::refuse_head(Session& session, AnswerCode code, std::string_
   facts.close = true;
   const std::string text = http::format_answer(code, facts);
   const conf::Settings& settings = session.worker.config()->settings;
-  telemetry::WorkerCells& cells = session.worker.cells;
-  cells.requests(session.worker.config()->no_route, telemetry::Dialect::other, http::words_of(code).status)
-      .add();
-  cells.ended[static_cast<std::size_t>(code == AnswerCode::request_timeout ? Ended::timeout : Ended::refused)]
-      .add();
+  const std::size_t method = line.find(' ') == std::string_view::npos ? 0 : line.find(' ');
+  account_for_refusal(session.worker, session.listener, session.peer, line.substr(0, method), path,
+                      facts.request_id, code);
   const std::chrono::milliseconds gap = settings.timeouts.client_write;
   const Io written = co_await session.stream.output.write(text, gap);
   session.end = written == Io::ok ? Session::End::linger : Session::End::reset;
 }
 
+void Exchange::account_for_refusal(Worker& worker, telemetry::ListenerLabel listener, const http::Peer& peer,
+                                   std::string_view method, std::string_view target,
+                                   std::string_view request_id, http::AnswerCode code) {
+  const http::AnswerWords& words = http::words_of(code);
+  const telemetry::RouteLabel route = worker.config()->no_route;
+  telemetry::EndFacts end;
+  end.how = code == AnswerCode::request_timeout ? Ended::timeout : Ended::refused;
+  if (code == AnswerCode::request_timeout) end.timer = telemetry::Timer::request_head;
+  end.status = words.status;
+  end.own_answer = true;
+  end.own_code = words.code;
+  worker.cells.requests(route, telemetry::Dialect::other, words.status).add();
+  worker.cells.ended[static_cast<std::size_t>(end.how)].add();
+
+  worker.chain.assign(peer);
+  telemetry::RequestFacts facts;
+  facts.method = method;
+  facts.target = target;
+  facts.request_id = request_id;
+  facts.client = worker.chain.client();
+  facts.worker = static_cast<std::uint16_t>(worker.index());
+  facts.listener = static_cast<std::uint16_t>(listener);
+  facts.route = static_cast<std::uint16_t>(route);
+  facts.start_unix_us = worker.unix_time_us(now());
+  telemetry::Tap tap;
+  tap.request_head(worker.tap, facts);
+  tap.end(end);
+}
+
+telemetry::RouteLabel Exchange::route_label() const noexcept {
+  return route_ == nullptr ? config_->no_route : config_->route_labels[static_cast<std::size_t>(route_->id)];
+}
+
 void Exchange::finish(Ended how, int status) noexcept {
   assert(!finished_);
   finished_ = true;
-  const telemetry::RouteLabel label =
-      route_ == nullptr ? config_->no_route : config_->route_labels[static_cast<std::size_t>(route_->id)];
-  worker_.cells.requests(label, dialect_, status).add();
+  how = tap_.settled(how);
+  worker_.cells.requests(route_label(), dialect_, status).add();
   worker_.cells.ended[static_cast<std::size_t>(how)].add();
+
+  telemetry::EndFacts end;
+  end.how = how;
+  end.timer = tunnel_timed_out_ ? telemetry::Timer::websocket_idle : timer_of(cause_);
+  end.status = status;
+  end.own_answer = own_answer_;
+  end.own_code = own_code_;
+  end.endpoint = static_cast<std::uint16_t>(endpoint_);
+  end.reused_connection = reused_;
+  end.duration_us = since_begun((ended_ != 0) ? ended_ : now());
+  if (response_in_ != 0) end.first_byte_us = since_begun(response_in_);
+  if (first_token_ != 0) end.first_token_us = since_begun(first_token_);
+  if (request_out_ != 0 && response_out_ != 0)
+    end.overhead_us = (request_out_ - begun_ - waited_ + response_out_ - response_in_) / 1000;
+  tap_.end(end);
 }
 
 void Exchange::finish_with_cause() noexcept {

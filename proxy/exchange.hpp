@@ -24,8 +24,10 @@
 #include "proxy/h1/body.hpp"
 #include "proxy/h1/head.hpp"
 #include "proxy/http/answer.hpp"
+#include "proxy/moment.hpp"
 #include "proxy/session.hpp"
 #include "proxy/upstream.hpp"
+#include "telemetry/tap/tap.hpp"
 
 namespace portico::proxy {
 
@@ -61,6 +63,11 @@ class Exchange {
   /// For a request whose head could not be read: answers, and the connection ends.
   static Task<void> refuse_head(Session& session, http::AnswerCode code, std::string_view sentence,
                                 std::string_view head);
+  /// Counts and records a request that was answered by Portico without becoming an exchange. What is not
+  /// known is empty.
+  static void account_for_refusal(Worker& worker, telemetry::ListenerLabel listener, const http::Peer& peer,
+                                  std::string_view method, std::string_view target,
+                                  std::string_view request_id, http::AnswerCode code);
 
   /// Ends it from outside or from its other side. The first cause counts.
   void abort(Cause cause) noexcept;
@@ -76,11 +83,16 @@ class Exchange {
   // exchange.cpp
   std::optional<OwnAnswer> admit();
   std::optional<OwnAnswer> admit_body();
-  void write_head(const h1::RequestHead& request, std::string_view request_id);
+  void find_client(const h1::RequestHead& request);
+  void start_tap(const h1::RequestHead& request, std::string_view path);
+  void write_head(const h1::RequestHead& request);
+  [[nodiscard]] std::string_view request_id() const noexcept { return {request_id_, request_id_length_}; }
   Task<bool> relay();
   Task<bool> answer(OwnAnswer own);
   Task<bool> answer_cause();
   void finish(telemetry::Ended how, int status) noexcept;
+  [[nodiscard]] telemetry::RouteLabel route_label() const noexcept;
+  [[nodiscard]] std::uint64_t since_begun(Moment moment) const noexcept { return (moment - begun_) / 1000; }
   void finish_with_cause() noexcept;
   void complain() const;
   [[nodiscard]] const conf::Timeouts& timeouts() const noexcept { return config_->settings.timeouts; }
@@ -138,6 +150,7 @@ class Exchange {
   bool client_keep_alive_ = false;
   bool te_trailers_ = false;
   bool websocket_ = false;
+  bool peer_trusted_ = false;
   std::string websocket_key_;
 
   // Request side.
@@ -173,7 +186,22 @@ class Exchange {
   bool payload_only_ = false;  // an HTTP/1.0 client can't read the chunked coding
   bool tunnelling_ = false;
   bool tunnel_ending_ = false;
+  bool tunnel_timed_out_ = false;
   Deadline tunnel_deadline_ = Deadline::never;
+
+  // What the record says of times; 0 where it did not come to that.
+  Moment begun_ = now();
+  Moment waited_ = 0;        // for a connection to the upstream, in nanoseconds
+  Moment request_out_ = 0;   // the head was handed to the upstream's socket
+  Moment response_in_ = 0;   // the response's head was there
+  Moment response_out_ = 0;  // it was handed to the client's socket
+  Moment first_token_ = 0;
+  Moment ended_ = 0;  // where finish() need not ask the clock once more
+  telemetry::EndpointLabel endpoint_{telemetry::no_label};
+  bool reused_ = false;
+  bool own_answer_ = false;
+  std::string_view own_code_;  // a literal
+  telemetry::Tap tap_;
 
   Cause cause_ = Cause::none;
   std::string_view detail_;  // of a malformed response: what is wrong with it

@@ -26,10 +26,14 @@ Exchange::Fed Exchange::feed_request(std::string_view input) noexcept {
     if (!piece.payload.empty()) {
       request_payload_ += piece.payload.size();
       worker_.cells.request_body_bytes.add(piece.payload.size());
+      tap_.request_body(piece.payload);
     }
     if (piece.status == h1::BodyReader::Status::error) break;
   }
-  if (request_body_.done()) fed.status = h1::BodyReader::Status::done;
+  if (request_body_.done()) {
+    fed.status = h1::BodyReader::Status::done;
+    tap_.request_end();
+  }
   return fed;
 }
 
@@ -51,7 +55,9 @@ Task<bool> Exchange::acquire(bool fresh) {
       if (lease_) co_return true;
     }
     const Deadline deadline = worker_.reactor.wheel.in(timeouts().connect);
+    const Moment asked = now();
     Endpoint::Connected connected = co_await endpoint->connect(deadline, &connecting_);
+    waited_ += now() - asked;
     if (connected.result == Io::ok) {
       endpoint->report_success();
       lease_ = std::move(connected.lease);
@@ -77,6 +83,8 @@ Task<void> Exchange::send_request() {
   head_deadline_ = worker_.reactor.wheel.in(timeouts().response_head);
   body_began_ = false;
   Stream& upstream = lease_.stream();
+  endpoint_ = lease_.endpoint().label();
+  reused_ = lease_.reused();
   const std::uint64_t before = upstream.output.sent();
   std::string trailers;
   std::array<std::string_view, 3> pieces{std::string_view(head_out_.data(), head_out_size_)};
@@ -88,6 +96,7 @@ Task<void> Exchange::send_request() {
     }
   }
   const Io io = co_await upstream.output.write(pieces, timeouts().response_body);
+  request_out_ = now();
   const std::uint64_t sent = upstream.output.sent() - before;
   head_began_ = sent > 0;
   body_began_ = sent > head_out_size_;

@@ -6,6 +6,7 @@
 
 #include "proxy/exchange.hpp"
 #include "proxy/http/forward.hpp"
+#include "proxy/tap_facts.hpp"
 
 namespace portico::proxy {
 
@@ -58,6 +59,7 @@ Task<Exchange::HeadResult> Exchange::read_response_head() {
     }
 
     response_head_size_ = scanner.size();
+    response_in_ = now();
     const std::string_view head = input.data().substr(0, response_head_size_);
     response_ = {};
     if (const h1::HeadError error = h1::parse_response(head, head_request_, worker_.fields, response_);
@@ -170,6 +172,9 @@ Block Exchange::write_response_head() {
   Block out = worker_.reactor.buffers.borrow(response_head_size_ + http::max_added_bytes);
   response_head_out_ = http::write_client_head(response_, facts, {out.data(), out.size()});
   assert(response_head_out_ > 0);
+  telemetry::ResponseFacts facts_for_tap = response_facts(response_);
+  facts_for_tap.endpoint = static_cast<std::uint16_t>(endpoint_);
+  tap_.response_head(facts_for_tap);
   return out;
 }
 
@@ -183,6 +188,7 @@ Exchange::Fed Exchange::feed_response(std::string_view input) noexcept {
     fed.status = piece.status;
     if (!piece.payload.empty()) {
       worker_.cells.response_body_bytes.add(piece.payload.size());
+      tap_.response_body(piece.payload);
     }
     // An HTTP/1.0 client gets the payload alone: one run at a time.
     if (piece.status == h1::BodyReader::Status::error || payload_only_) {
@@ -202,6 +208,7 @@ Task<bool> Exchange::relay_body(Block head) {
   for (unsigned reads = 1;; ++reads) {
     const std::string_view bytes = input.data();
     const Fed fed = feed_response(bytes);
+    if (first_token_ == 0 && tap_.first_token_seen()) first_token_ = now();
     if (fed.status == h1::BodyReader::Status::error) {
       detail_ = "its body breaks the chunked coding";
       cause_ = Cause::response_malformed;
@@ -222,6 +229,8 @@ Task<bool> Exchange::relay_body(Block head) {
     if (!head_bytes.empty()) {
       head_bytes = {};
       head.release();
+      response_out_ = now();
+      if (response_body_.done()) ended_ = response_out_;
     }
     input.consume(fed.consumed);
     if (response_body_.done()) co_return true;

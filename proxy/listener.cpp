@@ -310,15 +310,15 @@ void Listener::admit(int fd, const http::Peer& peer) noexcept {
   switch (worker_.limits.enter(limited ? &peer.ip : nullptr, limits.connections,
                                limits.connections_per_client, place)) {
     case ConnectionLimits::Verdict::admitted:
-      serve(worker_, cells_, fd, peer, place);
+      serve(worker_, label(), fd, peer, place);
       return;
     case ConnectionLimits::Verdict::too_many:
       cells_.refused.add();
-      turn_away(worker_, fd, http::AnswerCode::too_many_connections);
+      turn_away(worker_, label(), fd, peer, http::AnswerCode::too_many_connections);
       return;
     case ConnectionLimits::Verdict::too_many_from_client:
       cells_.refused.add();
-      turn_away(worker_, fd, http::AnswerCode::too_many_connections_from_client);
+      turn_away(worker_, label(), fd, peer, http::AnswerCode::too_many_connections_from_client);
       return;
   }
 }

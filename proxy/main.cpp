@@ -1,9 +1,14 @@
-// The command line's commands: run, check, route, sample.
+// The command line's commands: run, check, route, sample, inspect.
 
 #include <fmt/format.h>
 
+#include <array>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +17,7 @@
 #include "conf/describe.hpp"
 #include "conf/load.hpp"
 #include "proxy/control.hpp"
+#include "proxy/inspect.hpp"
 #include "proxy/sample/sample.hpp"
 #include "routing/explain.hpp"
 
@@ -45,7 +51,24 @@ int check(const conf::Loaded& loaded) {
   return 0;
 }
 
+std::string read_file(const std::string& path) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
+  if (!file) throw std::runtime_error(fmt::format("{}: {}", path, std::strerror(errno)));
+  std::string bytes;
+  std::array<char, 65'536> block;
+  for (std::size_t size = 1; size > 0;) {
+    size = std::fread(block.data(), 1, block.size(), file.get());
+    bytes.append(block.data(), size);
+  }
+  if (std::ferror(file.get()) != 0) throw std::runtime_error(fmt::format("{}: cannot be read", path));
+  return bytes;
+}
+
 int dispatch(const conf::CommandLine& line) {
+  if (line.command == conf::Command::inspect) {
+    print(stdout, proxy::inspect(read_file(line.request_file), read_file(line.response_file), line.split));
+    return 0;
+  }
   if (line.command == conf::Command::sample) return sample::run_sample({line.sample_cpa, line.sample_cpamp});
   conf::Sources sources = line.sources();
   conf::Loaded loaded = conf::load(sources);

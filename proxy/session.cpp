@@ -19,15 +19,15 @@ constexpr std::chrono::milliseconds turn_away_time{1'000};
 constexpr unsigned exchanges_in_a_row = 16;
 }  // namespace
 
-Session::Session(Worker& w, telemetry::ListenerCells& listener, const http::Peer& p,
+Session::Session(Worker& w, telemetry::ListenerLabel l, const http::Peer& p,
                  ConnectionLimits::Place place) noexcept
-    : worker(w), stream(w.reactor), peer(p), listener_(listener), place_(place) {
-  listener_.connections.add();
+    : worker(w), stream(w.reactor), listener(l), peer(p), place_(place) {
+  worker.cells.listener(listener).connections.add();
   worker.add(*this);
 }
 
 Session::~Session() {
-  listener_.connections.sub();
+  worker.cells.listener(listener).connections.sub();
   worker.limits.leave(place_);
   worker.remove(*this);
 }
@@ -46,7 +46,7 @@ void Session::on_cut() noexcept {
   stream.reset();
 }
 
-Detached serve(Worker& worker, telemetry::ListenerCells& listener, int fd, http::Peer peer,
+Detached serve(Worker& worker, telemetry::ListenerLabel listener, int fd, http::Peer peer,
                ConnectionLimits::Place place) {
   Session session(worker, listener, peer, place);
   try {
@@ -154,7 +154,9 @@ Task<Session::Head> Session::read_head() {
   }
 }
 
-Detached turn_away(Worker& worker, int fd, http::AnswerCode code) {
+Detached turn_away(Worker& worker, telemetry::ListenerLabel listener, int fd, http::Peer peer,
+                   http::AnswerCode code) {
+  Exchange::account_for_refusal(worker, listener, peer, {}, {}, {}, code);
   if (!worker.enter_turned_away()) {
     ::close(fd);
     co_return;

@@ -26,7 +26,7 @@ class Exchange;
 
 class Session : public SessionLink {
  public:
-  Session(Worker& worker, telemetry::ListenerCells& listener, const http::Peer& peer,
+  Session(Worker& worker, telemetry::ListenerLabel listener, const http::Peer& peer,
           ConnectionLimits::Place place) noexcept;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -46,12 +46,13 @@ class Session : public SessionLink {
 
   Worker& worker;
   Stream stream;
+  const telemetry::ListenerLabel listener;
   const http::Peer peer;
   Exchange* exchange = nullptr;  ///< the one in progress
   End end = End::close;
 
  private:
-  friend Detached serve(Worker&, telemetry::ListenerCells&, int, http::Peer, ConnectionLimits::Place);
+  friend Detached serve(Worker&, telemetry::ListenerLabel, int, http::Peer, ConnectionLimits::Place);
   enum class Head : std::uint8_t { complete, closed, refused };
 
   Task<void> run_http1();
@@ -60,7 +61,6 @@ class Session : public SessionLink {
   Task<void> linger();
   Task<void> reset_after_flush();
 
-  telemetry::ListenerCells& listener_;
   ConnectionLimits::Place place_;
   std::size_t head_size_ = 0;
   h1::HeadError head_error_ = h1::HeadError::none;
@@ -69,10 +69,12 @@ class Session : public SessionLink {
 };
 
 /// Runs the connection on `fd` to its end. Takes over `fd` and `place`.
-Detached serve(Worker& worker, telemetry::ListenerCells& listener, int fd, http::Peer peer,
+Detached serve(Worker& worker, telemetry::ListenerLabel listener, int fd, http::Peer peer,
                ConnectionLimits::Place place);
 
-/// Answers a connection that is over a limit, without reading a request, and closes it. Takes over `fd`.
-Detached turn_away(Worker& worker, int fd, http::AnswerCode code);
+/// Answers a connection that is over a limit, without reading a request, and closes it. Takes over `fd`. It
+/// is accounted as a request that was refused.
+Detached turn_away(Worker& worker, telemetry::ListenerLabel listener, int fd, http::Peer peer,
+                   http::AnswerCode code);
 
 }  // namespace portico::proxy

@@ -53,6 +53,7 @@ Task<void> Exchange::tunnel() {
       }
       tunnel_is_used();
       const std::string_view bytes = input.data();
+      tap_.tunnel(false, bytes, since_begun(now()));
       worker_.cells.response_body_bytes.add(bytes.size());
       io = co_await client_.output.write(bytes, timeouts().client_write);
       if (io != Io::ok && cause_ == Cause::none)
@@ -75,6 +76,7 @@ Task<void> Exchange::tunnel() {
   if (cause_ == Cause::client_gone) {
     how = telemetry::Ended::client_gone;
   } else if (cause_ == Cause::client_stalled || (io == Io::timeout && !tunnel_ending_)) {
+    tunnel_timed_out_ = cause_ != Cause::client_stalled;
     how = telemetry::Ended::timeout;
   } else if (!orderly) {
     how = telemetry::Ended::backend_broke_off;
@@ -111,6 +113,7 @@ Task<void> Exchange::tunnel_upward() {
     }
     tunnel_is_used();
     const std::string_view bytes = input.data();
+    tap_.tunnel(true, bytes, since_begun(now()));
     worker_.cells.request_body_bytes.add(bytes.size());
     const Io io = co_await upstream.output.write(bytes, timeouts().websocket_idle);
     if (upload_stopped_ || cause_ != Cause::none) co_return;

@@ -56,8 +56,9 @@ bool is_local_shortage(int error) noexcept {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-Endpoint::Endpoint(Reactor& reactor, const conf::Url& url, telemetry::EndpointCells& cells) noexcept
-    : reactor_(reactor), url_(url), authority_(url.authority()), cells_(cells) {}
+Endpoint::Endpoint(Reactor& reactor, const conf::Url& url, telemetry::EndpointLabel label,
+                   telemetry::EndpointCells& cells) noexcept
+    : reactor_(reactor), url_(url), authority_(url.authority()), label_(label), cells_(cells) {}
 
 Endpoint::~Endpoint() { close_idle(); }
 

@@ -75,7 +75,8 @@ class Lease {
 
 class Endpoint {
  public:
-  Endpoint(Reactor& reactor, const conf::Url& url, telemetry::EndpointCells& cells) noexcept;
+  Endpoint(Reactor& reactor, const conf::Url& url, telemetry::EndpointLabel label,
+           telemetry::EndpointCells& cells) noexcept;
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
   ~Endpoint();
@@ -110,6 +111,7 @@ class Endpoint {
   [[nodiscard]] std::size_t outstanding() const noexcept { return leased_; }
   [[nodiscard]] const conf::Url& url() const noexcept { return url_; }
   [[nodiscard]] std::string_view authority() const noexcept { return authority_; }
+  [[nodiscard]] telemetry::EndpointLabel label() const noexcept { return label_; }
   [[nodiscard]] telemetry::EndpointCells& cells() noexcept { return cells_; }
   void close_idle() noexcept;
 
@@ -123,6 +125,7 @@ class Endpoint {
   Reactor& reactor_;
   conf::Url url_;
   std::string authority_;
+  telemetry::EndpointLabel label_;
   telemetry::EndpointCells& cells_;
   std::vector<SocketAddress> addresses_;
   std::size_t next_address_ = 0;

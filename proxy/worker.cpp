@@ -50,15 +50,18 @@ WorkerConfig::WorkerConfig(const Blueprint& blueprint, std::vector<Upstream> own
 
 // The hint lets Asio leave out its locks: everything on this context happens on one thread. The mailbox is
 // the way in.
-Worker::Worker(std::size_t index, telemetry::WorkerCells& worker_cells, ConnectionLimits& connection_limits,
+Worker::Worker(std::size_t index, telemetry::WorkerCells& worker_cells, telemetry::RecordSink& records,
+               const telemetry::KeySecret& secret, ConnectionLimits& connection_limits,
                std::function<void()> on_drained)
     : context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE),
       reactor(context),
       cells(worker_cells),
       limits(connection_limits),
+      tap{records, keys_},
       request_ids(random_seed()),
       fields(conf::Limits{}.request_fields),
       index_(index),
+      keys_(secret),
       on_drained_(std::move(on_drained)),
       work_(context.get_executor()),
       mail_fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
@@ -179,7 +182,7 @@ Endpoint& Worker::endpoint_for(const conf::Url& url, telemetry::EndpointLabel la
   for (const NamedEndpoint& named : endpoints_) {
     if (named.label == label && named.endpoint->url() == url) return *named.endpoint;
   }
-  endpoints_.push_back({label, std::make_unique<Endpoint>(reactor, url, cells.endpoint(label))});
+  endpoints_.push_back({label, std::make_unique<Endpoint>(reactor, url, label, cells.endpoint(label))});
   return *endpoints_.back().endpoint;
 }
 
@@ -260,6 +263,18 @@ void Worker::complain(std::string_view message) {
   } else {
     telemetry::log(telemetry::Level::warn, "{}", message);
   }
+}
+
+// One clock serves both: the time of day is asked once a second, so that a step of it is followed soon.
+std::uint64_t Worker::unix_time_us(Moment moment) noexcept {
+  constexpr Moment second = 1'000'000'000;
+  if (moment - clock_asked_ >= second || clock_asked_ == 0) {
+    clock_asked_ = moment;
+    const auto day = std::chrono::system_clock::now().time_since_epoch();
+    clock_offset_ns_ =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(day).count()) - now();
+  }
+  return (moment + clock_offset_ns_) / 1000;
 }
 
 std::string_view Worker::http_date() {

@@ -27,10 +27,13 @@
 #include "proxy/http/client_address.hpp"
 #include "proxy/http/request_id.hpp"
 #include "proxy/listener.hpp"
+#include "proxy/moment.hpp"
 #include "proxy/reactor.hpp"
 #include "proxy/upstream.hpp"
 #include "routing/table.hpp"
 #include "telemetry/cells.hpp"
+#include "telemetry/tap/key.hpp"
+#include "telemetry/tap/tap.hpp"
 
 namespace portico::proxy {
 
@@ -72,8 +75,9 @@ using ConfigPtr = boost::intrusive_ptr<WorkerConfig>;
 class Worker {
  public:
   /// `on_drained` is called on the worker's thread when it has no more sessions after drain().
-  Worker(std::size_t index, telemetry::WorkerCells& cells, ConnectionLimits& limits,
-         std::function<void()> on_drained);
+  /// Its exchanges leave their records in `records`.
+  Worker(std::size_t index, telemetry::WorkerCells& cells, telemetry::RecordSink& records,
+         const telemetry::KeySecret& secret, ConnectionLimits& limits, std::function<void()> on_drained);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -93,6 +97,7 @@ class Worker {
 
   // ---- the worker's own thread ----
   [[nodiscard]] const ConfigPtr& config() const noexcept { return config_; }
+  [[nodiscard]] std::size_t index() const noexcept { return index_; }
   [[nodiscard]] bool draining() const noexcept { return draining_; }
   [[nodiscard]] bool cutting() const noexcept { return cutting_; }
   void add(Session& session) noexcept;
@@ -103,6 +108,8 @@ class Worker {
   /// A line in the log about something that may happen very often: at most one a second, with the number left
   /// out.
   void complain(std::string_view message);
+  /// Microseconds since 1970 of a moment of this second or so.
+  std::uint64_t unix_time_us(Moment moment) noexcept;
   /// The current time as an HTTP date, made at most once a second.
   std::string_view http_date();
 
@@ -110,6 +117,7 @@ class Worker {
   Reactor reactor;
   telemetry::WorkerCells& cells;
   ConnectionLimits& limits;
+  telemetry::TapContext tap;
   http::RequestIds request_ids;
 
   // Scratch of the exchange whose head is being looked at. Nothing here survives a suspension.
@@ -132,6 +140,7 @@ class Worker {
   void run();
 
   std::size_t index_;
+  telemetry::KeyMarker keys_;
   std::function<void()> on_drained_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   ConfigPtr config_;
@@ -148,6 +157,8 @@ class Worker {
   bool drained_ = false;
   std::int64_t complained_second_ = 0;
   std::size_t complaints_left_out_ = 0;
+  Moment clock_asked_ = 0;
+  std::uint64_t clock_offset_ns_ = 0;  // from the monotonic clock to the time of day
   std::string date_;
   std::int64_t date_second_ = 0;
 

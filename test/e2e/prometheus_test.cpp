@@ -26,12 +26,14 @@ json::value get(const Address& server, const std::string& path) {
   Client client(server);
   client.send(fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path));
   const Message answer = client.response();
-  return json::parse(answer.body);
+  // It listens before it is ready.
+  return answer.status == 200 ? json::parse(answer.body) : json::value();
 }
 
 /// The value that an expression has now, if it has just one.
 std::optional<double> query(const Address& prometheus, const std::string& expression) {
   const json::value answer = get(prometheus, "/api/v1/query?query=" + expression);
+  if (answer.is_null()) return std::nullopt;
   const json::array& result = answer.at("data").at("result").as_array();
   if (result.size() != 1) return std::nullopt;
   return std::stod(std::string(result[0].at("value").at(1).as_string()));

@@ -37,13 +37,14 @@ void merge(json::value& into, const json::value& patch) {
   for (const auto& member : patch.as_object()) merge(into.as_object()[member.key()], member.value());
 }
 
-json::value defaults(const PorticoOptions& options) {
+json::value defaults(const PorticoOptions& options, const std::string& key_file) {
   const auto upstream = [](const std::string& url) {
     return json::value{{"endpoints", {url.empty() ? std::string(refusing) : url}}};
   };
   return {{"listen", {"127.0.0.1:0"}},
           {"admin", {{"listen", "127.0.0.1:0"}}},
           {"workers", 1},
+          {"telemetry", {{"key_file", key_file}}},
           {"upstreams", {{"cpa", upstream(options.cpa)}, {"cpamp", upstream(options.cpamp)}}},
           {"timeouts", {{"drain", "1s"}}}};
 }
@@ -140,7 +141,7 @@ double Portico::metric(std::string_view name, const std::vector<std::string>& la
 }
 
 std::string Portico::settings_with(std::string_view settings) const {
-  json::value all = defaults(options_);
+  json::value all = defaults(options_, folder_.file("fingerprint.key"));
   if (!options_.settings.empty()) merge(all, parse(options_.settings));
   merge(all, parse(settings));
   return json::serialize(all);
