@@ -160,13 +160,13 @@ TEST_CASE("a pipe in the file's place does not hold up the start") {
 TEST_CASE("the secret's place is the state folder that the environment names") {
   const Variable state("STATE_DIRECTORY", "/var/lib/portico:/var/lib/other");
   const Variable xdg("XDG_STATE_HOME", "/xdg");
-  const Variable home("HOME", "/home/me");
+  const Variable home("HOME", "/users/me");
   CHECK(default_key_file() == "/var/lib/portico/fingerprint.key");
   {
     const Variable none("STATE_DIRECTORY", std::nullopt);
     CHECK(default_key_file() == "/xdg/portico/fingerprint.key");
     const Variable empty("XDG_STATE_HOME", "");
-    CHECK(default_key_file() == "/home/me/.local/state/portico/fingerprint.key");
+    CHECK(default_key_file() == "/users/me/.local/state/portico/fingerprint.key");
     const Variable relative("HOME", "me");
     CHECK(default_key_file().empty());
     const LoadedSecret loaded = load_key_secret("");

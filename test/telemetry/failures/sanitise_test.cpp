@@ -83,7 +83,7 @@ TEST_CASE("what is secret is masked, and what says the fault stays") {
       {"dial tcp [2001:db8::1]:443: refused", "dial tcp [[ip]]:443: refused"},
       {"https://[2001:db8::1]:443/v1", "https://[ip]:443/v1"},
       {"127.0.0.1:7890 and ::1 at 12:34:56", "127.0.0.1:7890 and ::1 at 12:34:56"},
-      {"open /root/.cli-proxy-api/codex-bob@example.com.json: gone", "open [path] gone"},
+      {"open /srv/.cli-proxy-api/codex-bob@example.com.json: gone", "open [path] gone"},
       {"read auths/codex.json", "read [path]"},
       {R"(C:\\Users\\bob\\x.json not found)", "[path] not found"},
       {"POST /v1/chat/completions", "POST /v1/chat/completions"},
