@@ -181,12 +181,12 @@ inline const char* JsonScanner::read_cut_key(const char* at, const char* end) no
 template <class Handler>
 [[gnu::always_inline]] inline const char* JsonScanner::read_value(const char* at, const char* end,
                                                                   Handler& handler) {
-  while (static_cast<unsigned char>(*at) <= ' ' || *at == ',')
+  while (static_cast<unsigned char>(*at) <= ' ')
     if (++at == end) return at;
   const JsonNode& here = node();
   const char first = *at;
-  if (first == ']' || first == '}') {
-    // The end of an empty array, or of an object that lacks a value; outside of everything it means nothing.
+  if (first == ']' || first == '}' || first == ',') {
+    // The end of an empty array, or a value that is missing; outside of everything it means nothing.
     if (depth_ == 0) return at + 1;
     state_ = State::after_value;
     return at;

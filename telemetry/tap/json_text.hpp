@@ -78,7 +78,7 @@ class JsonTextDecoder {
       step_ = 0;
       return at;
     }
-    unit_ = static_cast<std::uint16_t>(unit_ << 4U | digit);
+    unit_ = static_cast<std::uint16_t>(unit_ * 16U + digit);
     if (++step_ == 6) {
       step_ = 0;
       take_unit(sink);
