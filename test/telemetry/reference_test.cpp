@@ -35,7 +35,7 @@ std::set<std::string> names(FieldRows rows) {
 }  // namespace
 
 TEST_CASE("the management page equals the tables") {
-  const std::string path = std::string(PORTICO_SOURCE_DIR) + "/telemetry/MANAGEMENT.md";
+  const std::string path = PORTICO_SOURCE_DIR "/telemetry/MANAGEMENT.md";
   const std::string page = render_management_reference();
   if (std::getenv("PORTICO_WRITE_REFERENCE") != nullptr) std::ofstream(path, std::ios::binary) << page;
   std::ifstream file(path, std::ios::binary);

@@ -1,5 +1,7 @@
 #include "telemetry/request_store.hpp"
 
+#include <fmt/format.h>
+
 #include <string>
 #include <vector>
 
@@ -76,7 +78,7 @@ TEST_CASE("what is kept is a copy, labels and verdict too") {
   RequestStore store(2);
   {
     ExampleRecord example;
-    example.model(std::string("model-") + std::string(200, 'x')).fails(404);
+    example.model(fmt::format("model-{:x>200}", "")).fails(404);
     const std::string route = "/v1beta/";
     RecordLabels labels;
     labels.route = route;
