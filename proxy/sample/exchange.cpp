@@ -196,6 +196,11 @@ std::string Exchange::head_text(int status, std::string_view content_type, const
   return out;
 }
 
+asio::awaitable<bool> Exchange::send_interim(int status) {
+  const std::string head = fmt::format("HTTP/1.1 {} {}\r\n\r\n", status, reason_of(status));
+  co_return co_await write(head);
+}
+
 asio::awaitable<bool> Exchange::respond(int status, std::string_view content_type, std::string body,
                                         Fields fields) {
   std::string message = head_text(status, content_type, fields, body.size());

@@ -65,6 +65,8 @@ class Exchange {
   /// off, or held back until it is asked for.
   boost::asio::awaitable<std::string> read_leftover();
 
+  /// Sends an interim response of this 1xx status.
+  boost::asio::awaitable<bool> send_interim(int status);
   /// Sends a complete response with Content-Length. An empty content type leaves that field out.
   boost::asio::awaitable<bool> respond(int status, std::string_view content_type, std::string body,
                                        Fields fields = {});

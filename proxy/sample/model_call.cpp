@@ -85,7 +85,7 @@ class Call {
     }
     compressor_ = make_compressor(script_.coding);
     if (script_.mute) {
-      co_await exchange_.pause(for_ever);
+      if (co_await exchange_.send_interim(102)) co_await exchange_.pause(for_ever);
       co_return;
     }
     if (script_.slow_first_byte && !co_await exchange_.pause(std::chrono::seconds(2))) co_return;

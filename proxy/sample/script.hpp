@@ -11,7 +11,7 @@
 //   reset-mid-stream  the same by a TCP reset
 //   stall             head and first event, then nothing until the client leaves
 //   stall-N           head and N events of text, then nothing until the client leaves
-//   mute              no answer at all until the client leaves
+//   mute              an interim 102, so that the client knows it was heard, and no answer until it leaves
 //   slow-first-byte   2 s before the head
 //   no-usage          an answer without usage
 //   long-N            N events of text

@@ -147,10 +147,6 @@ class Session {
     }
     const Script script = read_script(caller_.model);
     in_turn_ = true;
-    if (script.mute) {
-      co_await pause(for_ever);
-      co_return false;
-    }
     if (script.slow_first_byte && !co_await pause(std::chrono::seconds(2))) co_return false;
     if (script.fails()) {
       const Fault asked = fault_of(FaultName::context_length, 0, dialect_, caller_.model);
