@@ -80,6 +80,9 @@ Task<void> Exchange::tunnel() {
     how = telemetry::Ended::timeout;
   } else if (!orderly) {
     how = telemetry::Ended::backend_broke_off;
+  } else if (tunnel_ending_ && tap_.settled(how) == telemetry::Ended::backend_broke_off) {
+    // A turn was in flight, and it is the client that ended its side first.
+    how = telemetry::Ended::client_gone;
   }
   finish(how, status_);
 }

@@ -67,7 +67,7 @@ constexpr std::array<JsonPath, 4> chat_token_paths{{
     path("choices[].text", Found::token, want_filled),
 }};
 
-constexpr std::array<JsonPath, 8> response_usage_paths{{
+constexpr std::array<JsonPath, 9> response_usage_paths{{
     path("response.usage", Found::usage, object_wants),
     count("response.usage.input_tokens", Found::input_count),
     count("response.usage.input_tokens_details.cached_tokens", Found::read_count),
@@ -75,6 +75,7 @@ constexpr std::array<JsonPath, 8> response_usage_paths{{
     count("response.usage.input_token_details.cached_tokens", Found::read_count),
     count("response.usage.output_tokens", Found::output_count),
     count("response.usage.output_tokens_details.reasoning_tokens", Found::reasoning_count),
+    count("response.usage.output_token_details.reasoning_tokens", Found::reasoning_count),
     count("response.usage.total_tokens", Found::total_count),
 }};
 constexpr std::array<JsonPath, 10> response_event_paths{{

@@ -221,6 +221,8 @@ bool ResponseReader::json_text(std::uint8_t field, std::string_view text) noexce
       break;
     case Found::error_code:
       stage_error_code(text, true);
+      // Interactions write the number as text.
+      if (const std::uint16_t status = read_error_status(text); status != 0) event_.error_status = status;
       break;
     case Found::error_message:
       out_.stage(Text::error_message, text);
