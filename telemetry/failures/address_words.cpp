@@ -45,7 +45,7 @@ std::size_t ipv6_size(std::string_view text, std::size_t at) noexcept {
     }
   }
   // A colon behind the address is the sentence's.
-  if (text[i - 1] == ':' && !(i - at >= 2 && text[i - 2] == ':')) {
+  if (text[i - 1] == ':' && (i - at < 2 || text[i - 2] != ':')) {
     --i;
     --colons;
   }

@@ -198,10 +198,10 @@ class Gathering {
   }
   [[nodiscard]] std::uint64_t success_of_other_key() const {
     std::uint64_t last = 0;
-    for (const auto& [id, key] : history_.keys()) {
+    for (const auto& known : history_.keys()) {
       const bool ours = std::any_of(view_.keys.begin(), view_.keys.end(),
-                                    [&](const SeenList::Seen* one) { return one->id == id; });
-      if (!ours) last = std::max(last, key.last_success_us);
+                                    [&](const SeenList::Seen* one) { return one->id == known.first; });
+      if (!ours) last = std::max(last, known.second.last_success_us);
     }
     return last;
   }

@@ -61,7 +61,7 @@ struct FailureGroup {
     std::string request_id;
     std::uint64_t at_us = 0;
   };
-  std::array<Sample, 3> samples;                  ///< newest last
+  std::array<Sample, 3> samples;                  ///< newest first
   std::array<std::uint64_t, clue_count> clues{};  ///< when each was last seen; 0: never
   std::uint32_t most_together = 0;                ///< of Clue::cut_together
   std::vector<std::uint32_t> durations_ms;  ///< of the newest, at most 32, as a ring; cancelled ones only

@@ -85,8 +85,8 @@ Verdict FailureStore::take(const Record& record, const Verdict& verdict, const R
   group.auth_indexes.note(record.text(Text::auth_index), now);
   group.paths.note(sanitise_path(record.text(Text::path)), now);
   group.endpoints.note(sanitise_name(labels.endpoint), now);
-  std::rotate(group.samples.begin(), group.samples.begin() + 1, group.samples.end());
-  group.samples.back() = {std::string(record.text(Text::request_id)), now};
+  std::rotate(group.samples.begin(), group.samples.end() - 1, group.samples.end());
+  group.samples.front() = {std::string(record.text(Text::request_id)), now};
   if (verdict.category == Category::client_cancelled) {
     const auto ms =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(record->duration_us / 1000, UINT32_MAX));

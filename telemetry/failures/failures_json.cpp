@@ -89,9 +89,9 @@ json::object failure_json(const GroupView& view, const History& history, const W
   out["auth_indexes"] = names_of(view.auth_indexes);
   out["request_field"] = or_null(group.request_field);
   json::array samples;
-  for (auto sample = group.samples.rbegin(); sample != group.samples.rend(); ++sample) {
-    if (!sample->request_id.empty() && sample->at_us >= view.from_us)
-      samples.emplace_back(utf8(sample->request_id));
+  for (const FailureGroup::Sample& sample : group.samples) {
+    if (!sample.request_id.empty() && sample.at_us >= view.from_us)
+      samples.emplace_back(utf8(sample.request_id));
   }
   out["sample_request_ids"] = std::move(samples);
   return out;

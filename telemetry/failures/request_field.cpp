@@ -25,12 +25,12 @@ std::string_view first_part(std::string_view path) noexcept {
 }
 
 // Words after which a quoted name is the request's field.
-bool introduces_field(std::string_view word) noexcept {
+bool introduces_field(std::string_view before) noexcept {
   static constexpr std::array<std::string_view, 14> words{
       "parameter", "parameters", "field", "fields", "argument", "arguments", "property",
       "at",        "name",       "for",   "param",  "option",   "required",  "attribute"};
   return std::any_of(words.begin(), words.end(), [&](std::string_view one) {
-    return one.size() == word.size() && starts_with_words(word, one);
+    return one.size() == before.size() && starts_with_words(before, one);
   });
 }
 

@@ -247,7 +247,8 @@ class Scrubber {
     const SecretName name = secret_name(text);
     if (name == SecretName::no && !scheme) return false;
     const Separator separator = separator_after(end);
-    if (!separator.assigns && !(scheme && text.size() <= 6) && !follows_directly(separator)) return false;
+    const bool joined = separator.assigns || (scheme && text.size() <= 6) || follows_directly(separator);
+    if (!joined) return false;
     const std::size_t value = separator.value;
     if (value >= s_.size()) return false;
     const std::size_t value_end = end_of_value(name, value, scheme);
