@@ -16,6 +16,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "conf/describe.hpp"
 #include "proxy/resolver.hpp"
 #include "routing/explain.hpp"
 #include "telemetry/key_secret.hpp"
@@ -249,6 +250,7 @@ void Control::publish() {
   const conf::Settings& settings = loaded_.settings;
   state_.draining = draining_;
   state_.config_file = loaded_.file;
+  state_.settings = conf::describe(settings);
   state_.workers = registry_.workers();
   state_.listeners.clear();
   for (const OpenListener& listener : listeners_) state_.listeners.push_back(listener.bound.text());

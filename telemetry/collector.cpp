@@ -165,7 +165,7 @@ std::size_t Collector::round() {
   for (const std::unique_ptr<Ring>& ring : rings_) {
     most = std::max(most, ring->drain(records_a_round, [this](const Record& record) { take(record); }));
   }
-  if (most > 0) stores_.access_log.flush();
+  stores_.access_log.flush();
   return most;
 }
 
@@ -187,6 +187,8 @@ void Collector::take(const Record& record) {
 void Collector::keep(const Record& record, const std::optional<Verdict>& verdict) {
   const RecordLabels labels = labels_of(record.facts());
   if (verdict) {
+    // The groups see it in the light of other records; the record itself keeps what it says by itself, so
+    // that its metrics do not depend on what came before.
     failures_.take(record, *verdict, labels);
   } else {
     failures_.note_success(record);

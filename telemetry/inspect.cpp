@@ -19,7 +19,11 @@ void write_turn(JsonWriter& json, const Record& turn) {
   json.key("failed").raw(word_of(turn->failed));
   json.key("error");
   write_record_error(json, turn);
-  write_record_usage(json, turn);
+  json.key("tokens");
+  write_record_tokens(json, turn->tokens);
+  json.key("usage_quality").text(name_of(turn->usage_quality));
+  json.key("usage_raw");
+  write_record_usage_raw(json, turn);
   json.close_object();
 }
 

@@ -135,6 +135,10 @@ void write_record_usage(JsonWriter& json, const Record& record) {
   write_boolean(json, quality == UsageQuality::complete || quality == UsageQuality::inconsistent ||
                           quality == UsageQuality::unclassified);
   json.key("usage_raw");
+  write_record_usage_raw(json, record);
+}
+
+void write_record_usage_raw(JsonWriter& json, const Record& record) {
   write_usage_raw(json, record.text(Text::usage_raw));
 }
 

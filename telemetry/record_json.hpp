@@ -30,7 +30,8 @@ void append_record_json(std::string& out, const Record& record, const std::optio
                         const RecordLabels& labels);
 
 // The members of that object in its groups, for whoever prints an object of its own. Each writes names and
-// values into the object that is open; write_record_error() and write_record_tokens() write one value.
+// values into the object that is open; write_record_usage_raw(), write_record_error() and
+// write_record_tokens() write one value.
 
 /// From `dialect` to `request_encoding`.
 void write_record_request(JsonWriter& json, const Record& record);
@@ -38,6 +39,8 @@ void write_record_request(JsonWriter& json, const Record& record);
 void write_record_response(JsonWriter& json, const Record& record, const std::optional<Verdict>& verdict);
 /// `tokens`, `usage_quality`, `usage_complete`, `usage_raw`.
 void write_record_usage(JsonWriter& json, const Record& record);
+/// The usage object as it came, or null.
+void write_record_usage_raw(JsonWriter& json, const Record& record);
 /// `{type, code, message}`, or null.
 void write_record_error(JsonWriter& json, const Record& record);
 /// The buckets and their total, or null.

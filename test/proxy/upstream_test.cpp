@@ -14,8 +14,8 @@ struct Fixture {
   Reactor reactor{context};
   telemetry::EndpointCells cells_a;
   telemetry::EndpointCells cells_b;
-  Endpoint a{reactor, *conf::Url::parse("http://127.0.0.1:1"), cells_a};
-  Endpoint b{reactor, *conf::Url::parse("http://127.0.0.1:2"), cells_b};
+  Endpoint a{reactor, *conf::Url::parse("http://127.0.0.1:1"), telemetry::EndpointLabel{0}, cells_a};
+  Endpoint b{reactor, *conf::Url::parse("http://127.0.0.1:2"), telemetry::EndpointLabel{1}, cells_b};
   Upstream upstream{{&a, &b}};
 };
 
