@@ -247,7 +247,7 @@ template <class Handler>
                                                                   Handler& handler) {
   const char* stop = at;
   while (stop != end && !ends_scalar(*stop)) ++stop;
-  const std::size_t size = static_cast<std::size_t>(stop - at);
+  const auto size = static_cast<std::size_t>(stop - at);
   std::string_view token(at, size);
   if (held_ != 0 || stop == end) {
     const std::size_t fits = std::min(size, hold_.size() - held_);

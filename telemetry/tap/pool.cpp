@@ -29,6 +29,7 @@ void TapPool::give(void* block, std::uint8_t index) noexcept {
     return;
   }
   list.bytes += block_sizes[index];
+  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): written in place, into memory that the list owns
   list.head = ::new (block) FreeBlock{list.head};
 }
 

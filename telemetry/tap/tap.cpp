@@ -95,12 +95,12 @@ std::uint32_t retry_seconds(std::string_view value) noexcept {
 struct Tap::State {
   explicit State(TapContext& shared) noexcept : context(shared), texts(shared.pool) {}
 
-  void begin(const RequestFacts& request) noexcept;
-  void begin_reading(const RequestFacts& request) noexcept;
-  SessionRank take_session(const RequestFacts& request) noexcept;
+  void begin(const RequestFacts& head) noexcept;
+  void begin_reading(const RequestFacts& head) noexcept;
+  SessionRank take_session(const RequestFacts& head) noexcept;
   void end_request() noexcept;
-  void begin_response(const ResponseFacts& response) noexcept;
-  void begin_socket(const ResponseFacts& response) noexcept;
+  void begin_response(const ResponseFacts& head) noexcept;
+  void begin_socket(const ResponseFacts& head) noexcept;
   [[nodiscard]] bool asks_stream() const noexcept;
   [[nodiscard]] Ended settled(Ended how) const noexcept;
   void end(const EndFacts& end) noexcept;

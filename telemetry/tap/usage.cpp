@@ -1,5 +1,6 @@
 #include "telemetry/tap/usage.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -19,9 +20,7 @@ std::uint64_t without(std::uint64_t whole, std::uint64_t part, bool& consistent)
 }  // namespace
 
 bool UsageNumbers::all_zero() const noexcept {
-  for (const std::uint64_t value : values_)
-    if (value != 0) return false;
-  return true;
+  return std::ranges::all_of(values_, [](std::uint64_t value) { return value == 0; });
 }
 
 void UsageNumbers::merge(const UsageNumbers& newer) noexcept {
