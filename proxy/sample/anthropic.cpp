@@ -24,15 +24,16 @@ class AnthropicWriter final : public Writer {
     if (answer_.usage) {
       json::object usage = input_usage();
       usage["output_tokens"] = 1;  // a placeholder, as the real API has it
-      Tokens told = answer_.tokens;
-      told.output = 1;
-      told.reasoning = 0;
-      announce(told);
       usage["service_tier"] = "standard";
       message["usage"] = std::move(usage);
     }
     std::vector<Event> events;
     events.push_back(event({{"type", "message_start"}, {"message", std::move(message)}}));
+    if (answer_.usage) {
+      events.back().usage = answer_.tokens;
+      events.back().usage->output = 1;
+      events.back().usage->reasoning = 0;
+    }
     events.push_back(event({{"type", "ping"}}));
     events.push_back(event({{"type", "content_block_start"},
                             {"index", 0},
@@ -48,10 +49,10 @@ class AnthropicWriter final : public Writer {
     json::object delta{{"type", "message_delta"},
                        {"delta", {{"stop_reason", "end_turn"}, {"stop_sequence", nullptr}}}};
     delta["usage"] = answer_.usage ? output_usage() : json::object{};
-    if (answer_.usage) announce(answer_.tokens);
     std::vector<Event> events;
     events.push_back(event({{"type", "content_block_stop"}, {"index", 0}}));
     events.push_back(event(std::move(delta)));
+    if (answer_.usage) events.back().usage = answer_.tokens;
     events.push_back(event({{"type", "message_stop"}}));
     return events;
   }
@@ -65,7 +66,6 @@ class AnthropicWriter final : public Writer {
       for (auto& [name, value] : output_usage()) usage[name] = value;
       usage["service_tier"] = "standard";
       message["usage"] = std::move(usage);
-      announce(answer_.tokens);
     }
     return json::serialize(message);
   }

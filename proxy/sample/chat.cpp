@@ -35,8 +35,8 @@ class ChatWriter final : public Writer {
     if (streams_usage()) {
       json::object last = base("chat.completion.chunk");
       last["choices"] = json::array{};
-      last["usage"] = usage();
-      events.push_back({"", json::serialize(last)});
+      last["usage"] = usage_of(answer_.tokens);
+      events.push_back({"", json::serialize(last), answer_.tokens});
     }
     events.push_back({"", "[DONE]"});
     return events;
@@ -51,16 +51,12 @@ class ChatWriter final : public Writer {
                          {"tool_calls", nullptr}}},
                        {"finish_reason", "stop"},
                        {"native_finish_reason", "stop"}}};
-    if (answer_.usage) out["usage"] = usage();
+    if (answer_.usage) out["usage"] = usage_of(answer_.tokens);
     return json::serialize(out);
   }
 
  private:
   [[nodiscard]] bool streams_usage() const { return answer_.usage && answer_.include_usage; }
-  json::object usage() {
-    announce(answer_.tokens);
-    return usage_of(answer_.tokens);
-  }
   [[nodiscard]] json::object base(std::string_view object) const {
     return {{"id", "chatcmpl-" + answer_.id},
             {"object", object},
@@ -90,24 +86,20 @@ class CompletionsWriter final : public Writer {
     if (streams_usage()) {
       json::object last = base();
       last["choices"] = json::array{};
-      last["usage"] = usage();
-      events.push_back({"", json::serialize(last)});
+      last["usage"] = usage_of(answer_.tokens);
+      events.push_back({"", json::serialize(last), answer_.tokens});
     }
     events.push_back({"", "[DONE]"});
     return events;
   }
   std::string whole(std::string_view full_text) override {
     json::object out = with_choice(full_text, "stop");
-    if (answer_.usage) out["usage"] = usage();
+    if (answer_.usage) out["usage"] = usage_of(answer_.tokens);
     return json::serialize(out);
   }
 
  private:
   [[nodiscard]] bool streams_usage() const { return answer_.usage && answer_.include_usage; }
-  json::object usage() {
-    announce(answer_.tokens);
-    return usage_of(answer_.tokens);
-  }
   [[nodiscard]] json::object base() const {
     return {{"id", "cmpl-" + answer_.id},
             {"object", "text_completion"},

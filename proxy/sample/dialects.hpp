@@ -45,6 +45,7 @@ struct Answer {
 struct Event {
   std::string name;  ///< for the `event:` line; empty where the dialect has none
   std::string data;
+  std::optional<Tokens> usage = {};  ///< what it tells of the tokens, in place of what was told before
 };
 
 class Writer {
@@ -62,14 +63,6 @@ class Writer {
   virtual std::vector<Event> closing() = 0;
   /// The complete answer as one JSON text.
   virtual std::string whole(std::string_view full_text) = 0;
-  /// What the events made so far, or the whole, say of the usage; nothing while they say nothing.
-  [[nodiscard]] const std::optional<Tokens>& announced() const noexcept { return announced_; }
-
- protected:
-  void announce(const Tokens& tokens) { announced_ = tokens; }
-
- private:
-  std::optional<Tokens> announced_;
 };
 
 std::unique_ptr<Writer> make_writer(Dialect dialect, Answer answer);

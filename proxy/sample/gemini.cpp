@@ -21,20 +21,21 @@ class GeminiWriter final : public Writer {
   Event text(std::string_view piece) override {
     ++written_;
     json::object out = with_candidate(piece, nullptr);
+    std::optional<Tokens> told;
     if (answer_.usage) {
       // CPA renames the interim numbers, so that nobody takes them for the final ones.
       const auto prompt = answer_.tokens.input + answer_.tokens.cache_read;
       out["cpaUsageMetadata"] = {{"promptTokenCount", prompt},
                                  {"candidatesTokenCount", written_},
                                  {"totalTokenCount", prompt + written_}};
-      announce({.input = prompt, .output = written_});
+      told = Tokens{.input = prompt, .output = written_};
     }
-    return {"", json::serialize(out)};
+    return {"", json::serialize(out), told};
   }
   std::vector<Event> closing() override {
     json::object out = with_candidate("", "STOP");
     if (answer_.usage) out["usageMetadata"] = usage();
-    return {{"", json::serialize(out)}};
+    return {{"", json::serialize(out), answer_.usage ? std::optional(answer_.tokens) : std::nullopt}};
   }
   std::string whole(std::string_view full_text) override {
     json::object out = with_candidate(full_text, "STOP");
@@ -43,9 +44,8 @@ class GeminiWriter final : public Writer {
   }
 
  private:
-  json::object usage() {
+  [[nodiscard]] json::object usage() const {
     const Tokens& tokens = answer_.tokens;
-    announce(tokens);
     const auto prompt = tokens.input + tokens.cache_read;
     return {{"promptTokenCount", prompt},
             {"cachedContentTokenCount", tokens.cache_read},
@@ -91,6 +91,7 @@ class InteractionsWriter final : public Writer {
     events.push_back(event({{"event_type", "step.stop"}, {"index", 0}}));
     events.push_back(
         event({{"event_type", "interaction.completed"}, {"interaction", std::move(interaction)}}));
+    if (answer_.usage) events.back().usage = answer_.tokens;
     events.push_back({"done", "[DONE]"});
     return events;
   }
@@ -114,9 +115,8 @@ class InteractionsWriter final : public Writer {
             {"created", rfc3339(answer_.created)},
             {"status", status}};
   }
-  json::object usage() {
+  [[nodiscard]] json::object usage() const {
     const Tokens& tokens = answer_.tokens;
-    announce(tokens);
     const auto input = tokens.input + tokens.cache_read;
     return {
         {"total_input_tokens", input},          {"total_cached_tokens", tokens.cache_read},

@@ -29,7 +29,9 @@ class ImagesWriter final : public Writer {
   std::vector<Event> closing() override {
     json::object out{{"type", "image_generation.completed"}, {"b64_json", picture}, {"output_format", "png"}};
     if (answer_.usage) out["usage"] = usage();
-    return {event(std::move(out))};
+    std::vector<Event> events{event(std::move(out))};
+    if (answer_.usage) events.back().usage = answer_.tokens;
+    return events;
   }
   std::string whole(std::string_view) override {
     json::object out{
@@ -44,9 +46,8 @@ class ImagesWriter final : public Writer {
     return {std::move(name), json::serialize(fields)};
   }
   // The usage of images has no place for cached or reasoning tokens: the caller gives none.
-  json::object usage() {
+  [[nodiscard]] json::object usage() const {
     const Tokens& tokens = answer_.tokens;
-    announce(tokens);
     return {{"input_tokens", tokens.input},
             {"input_tokens_details", {{"text_tokens", tokens.input}, {"image_tokens", 0}}},
             {"output_tokens", tokens.output},

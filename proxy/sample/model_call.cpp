@@ -136,6 +136,7 @@ class Call {
     answer.include_usage = options != nullptr && options->is_object() &&
                            options->get_object().contains("include_usage") &&
                            options->get_object().at("include_usage") == true;
+    tokens_ = answer.tokens;
     writer_ = make_writer(call_.dialect, std::move(answer));
   }
 
@@ -189,7 +190,7 @@ class Call {
     }
     if (script_.ending == Ending::complete) {
       const bool sent = co_await respond(200, "application/json", std::move(body), traced());
-      if (sent) served_.usage = writer_->announced();
+      if (sent && script_.usage) served_.usage = tokens_;
       co_return;
     }
     if (script_.ending == Ending::silent) {
@@ -230,7 +231,7 @@ class Call {
     }
     if (!co_await send(body)) co_return;
     answered_ = true;
-    if (!fails) served_.usage = writer_->announced();
+    if (!fails && script_.usage) served_.usage = tokens_;
     co_await finish();
   }
 
@@ -268,11 +269,9 @@ class Call {
     for (const Event& event : writer_->opening()) {
       if (!co_await send_event(event)) co_return;
     }
-    served_.usage = writer_->announced();
     const std::uint64_t count = script_.events_before_end();
     for (std::uint64_t i = 0; i < count; ++i) {
       if (!co_await send_event(writer_->text(word(i)))) co_return;
-      served_.usage = writer_->announced();
       if (!co_await exchange_.pause(script_.delay)) co_return;
     }
     if (script_.ending != Ending::complete) {
@@ -282,7 +281,6 @@ class Call {
     for (const Event& event : writer_->closing()) {
       if (!co_await send_event(event)) co_return;
     }
-    served_.usage = writer_->announced();
     answered_ = true;
     // CPA ends Responses streams with one blank line more.
     if (is_responses() && !co_await send("\n")) co_return;
@@ -293,7 +291,9 @@ class Call {
     std::string text = std::move(event.data);
     if (!bare_) text = fmt::format("data: {}\n\n", text);
     if (!bare_ && !event.name.empty()) text = fmt::format("event: {}\n{}", event.name, text);
-    co_return co_await send(text);
+    if (!co_await send(text)) co_return false;
+    if (event.usage) served_.usage = event.usage;
+    co_return true;
   }
 
   asio::awaitable<void> end_badly() {
@@ -331,6 +331,7 @@ class Call {
   Caller caller_;
   Script script_;
   std::size_t request_bytes_ = 0;
+  Tokens tokens_;
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<Compressor> compressor_;
   bool bare_ = false;

@@ -61,6 +61,7 @@ class ResponsesWriter final : public Writer {
     events.push_back(
         event("response.output_item.done", {{"output_index", 0}, {"item", item("completed", &full)}}));
     events.push_back(event("response.completed", {{"response", completed(text_)}}));
+    if (answer_.usage) events.back().usage = answer_.tokens;
     return events;
   }
   std::string whole(std::string_view full_text) override { return json::serialize(completed(full_text)); }
@@ -94,15 +95,12 @@ class ResponsesWriter final : public Writer {
     out["usage"] = nullptr;
     return out;
   }
-  json::object completed(std::string_view full_text) {
+  [[nodiscard]] json::object completed(std::string_view full_text) const {
     const json::value full = part(full_text);
     json::object out = base("completed");
     out["output"] = json::array{item("completed", &full)};
     out["usage"] = nullptr;
-    if (answer_.usage) {
-      out["usage"] = responses_usage(answer_.tokens);
-      announce(answer_.tokens);
-    }
+    if (answer_.usage) out["usage"] = responses_usage(answer_.tokens);
     out["service_tier"] = "default";
     return out;
   }
@@ -126,14 +124,18 @@ class RealtimeWriter final : public Writer {
     return event("response.output_audio_transcript.delta",
                  {{"response_id", "resp_" + answer_.id}, {"delta", piece}});
   }
-  std::vector<Event> closing() override { return {event("response.done", {{"response", done()}})}; }
+  std::vector<Event> closing() override {
+    std::vector<Event> events{event("response.done", {{"response", done()}})};
+    if (answer_.usage) events.back().usage = answer_.tokens;
+    return events;
+  }
   std::string whole(std::string_view) override { return json::serialize(done()); }
 
  private:
   [[nodiscard]] json::object base(std::string_view status) const {
     return {{"id", "resp_" + answer_.id}, {"object", "realtime.response"}, {"status", status}};
   }
-  json::object done() {
+  [[nodiscard]] json::object done() const {
     json::object response = base("completed");
     const Tokens& tokens = answer_.tokens;
     const auto input = tokens.input + tokens.cache_read + tokens.cache_creation;
@@ -141,7 +143,6 @@ class RealtimeWriter final : public Writer {
     // Realtime says token_details where Responses says tokens_details.
     response["usage"] = nullptr;
     if (answer_.usage) {
-      announce(answer_.tokens);
       response["usage"] = {
           {"total_tokens", input + output},
           {"input_tokens", input},

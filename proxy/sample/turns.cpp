@@ -165,6 +165,7 @@ class Session {
     about.usage = script.usage;
     remember("resp_" + about.id);
     const auto writer = make_writer(dialect_, std::move(about));
+    std::optional<Tokens> usage;
     for (const Event& event : writer->opening()) {
       if (!co_await send(event.data)) co_return false;
     }
@@ -177,8 +178,9 @@ class Session {
     if (script.ending != Ending::complete) co_return co_await end_badly(script.ending);
     for (const Event& event : writer->closing()) {
       if (!co_await send(event.data)) co_return false;
+      if (event.usage) usage = event.usage;
     }
-    end_turn({.usage = writer->announced()});
+    end_turn({.usage = usage});
     co_return true;
   }
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <numeric>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -80,11 +81,6 @@ void add_tokens(Sums& sums, const json::value& tokens) {
     const json::value* count = tokens.as_object().if_contains({token_kinds[i].data(), token_kinds[i].size()});
     if (count != nullptr) sums.tokens[i] += count->to_number<std::uint64_t>();
   }
-}
-
-Message get_from(const Address& address, std::string_view path) {
-  Client client(address);
-  return client.exchange(get(path, {"Connection: close"}));
 }
 
 /// What the sample says of itself.
@@ -220,6 +216,18 @@ Counts failures_by_model(const Accounts& accounts) {
   return counts;
 }
 
+/// /api/v1/failures by category.
+std::map<std::string, std::uint64_t> failures_of(const Portico& proxy) {
+  const Message answer = proxy.manage("/api/v1/failures?window=1h");
+  REQUIRE(answer.status == 200);
+  std::map<std::string, std::uint64_t> counts;
+  const json::value document = json::parse(answer.body);
+  for (const json::value& group : document.at("failures").as_array()) {
+    counts[text_of(group.at("category"))] += number(group, "count");
+  }
+  return counts;
+}
+
 std::map<std::string, std::uint64_t> failures_by_category(const Accounts& accounts) {
   std::map<std::string, std::uint64_t> counts;
   for (const auto& [name, sums] : accounts) {
@@ -235,68 +243,122 @@ std::size_t exchanges() {
   return sanitized() ? 1'500 : 6'000;
 }
 
+constexpr std::size_t connections = 64;
+constexpr std::uint64_t seed = 20'260'822;
+
+/// The binary in front of a sample, and the places where it tells of exchanges.
+class Scene {
+ public:
+  Scene()
+      : sample_{Command{.arguments = {PORTICO_BINARY, "sample", "--cpa-listen", "127.0.0.1:0",
+                                      "--cpamp-listen", "127.0.0.1:0"}}},
+        backend_(Address::of_url(cpa())),
+        log_(folder_.file("access.log")),
+        proxy_{{.cpa = cpa(),
+                .settings = fmt::format(R"({{"workers": 2, "access_log": {{"path": "{}"}},)"
+                                        R"( "telemetry": {{"series": 20000}}}})",
+                                        log_)}} {}
+
+  [[nodiscard]] const Portico& proxy() const { return proxy_; }
+
+  /// The sample's own account, once it has counted all that was sent.
+  Accounts truth(const TrafficResult& sent) {
+    for (std::size_t i = 0; i < sent.problems.size() && i < 20; ++i) UNSCOPED_INFO(sent.problems[i]);
+    REQUIRE(sent.problems.empty());
+    json::value stats;
+    const bool settled = eventually(
+        [&] {
+          Client client(backend_);
+          stats = json::parse(client.exchange(get("/v1/sample/stats", {"Connection: close"})).body);
+          std::uint64_t warmups = 0;
+          for (const json::value& row : stats.at("served").as_array()) warmups += number(row, "warmups");
+          return stats.at("open_streams") == 0 && number(stats, "requests") + warmups == sent.accounts;
+        },
+        Deadline{30s});
+    CAPTURE(number(stats, "requests"), sent.accounts);
+    REQUIRE(settled);
+    return truth_of(stats);
+  }
+
+  /// Waits for as many records as the traffic must leave, and demands that not one is lost or too many. A
+  /// connection that was upgraded leaves a record too, which is no account of its own.
+  Accounts logged(const TrafficResult& sent) {
+    const std::size_t records = sent.accounts + sent.websockets;
+    const auto recorded = [&] { return proxy_.metric("portico_tap_records_total"); };
+    CHECK(eventually([&] { return recorded() >= static_cast<double>(records); }, Deadline{30s}));
+    CHECK(recorded() == static_cast<double>(records));
+    CHECK(proxy_.metric("portico_tap_dropped_total") == 0);
+    CHECK(proxy_.metric("portico_internal_errors_total") == 0);
+    std::size_t lines = 0;
+    Accounts accounts;
+    CHECK(eventually([&] {
+      accounts = logged_in(log_, lines);
+      return lines >= records;
+    }));
+    CHECK(lines == records);
+    return accounts;
+  }
+
+  /// Usage, metrics and failures say the same as `expected`.
+  void check_surfaces(const Accounts& expected) {
+    check_same("usage", without_categories(expected), usage_of(proxy_));
+    const auto metrics = proxy_.metrics();
+    check_same("tokens in /metrics", tokens_by_model(expected),
+               by_model(metrics, "portico_tokens_total", "kind"));
+    check_same("failures in /metrics", failures_by_model(expected),
+               by_model(metrics, "portico_failures_total", "category"));
+    CHECK(failures_of(proxy_) == failures_by_category(expected));
+  }
+
+ private:
+  std::string cpa() {
+    if (cpa_.empty()) {
+      const auto line = sample_.wait_for_line("sample CPA ");
+      REQUIRE(line);
+      cpa_ = "http://" + line->substr(line->rfind(' ') + 1);
+    }
+    return cpa_;
+  }
+
+  Process sample_;
+  std::string cpa_;
+  Address backend_;
+  TemporaryFolder folder_;
+  std::string log_;
+  Portico proxy_;
+};
+
+std::uint64_t total_tokens(const Sums& sums) {
+  return std::accumulate(sums.tokens.begin(), sums.tokens.end(), std::uint64_t{0});
+}
+
 }  // namespace
 
 TEST_CASE("mixed traffic is accounted as the backend served it, by model and key", "[accounts]") {
-  Process sample{Command{.arguments = {PORTICO_BINARY, "sample", "--cpa-listen", "127.0.0.1:0",
-                                       "--cpamp-listen", "127.0.0.1:0"}}};
-  const auto line = sample.wait_for_line("sample CPA ");
-  REQUIRE(line);
-  const std::string cpa = "http://" + line->substr(line->rfind(' ') + 1);
-  const Address backend = Address::of_url(cpa);
-  const TemporaryFolder folder;
-  const std::string log = folder.file("access.log");
-  const Portico proxy{{.cpa = cpa,
-                       .settings = fmt::format(R"({{"workers": 2, "access_log": {{"path": "{}"}},)"
-                                               R"( "telemetry": {{"series": 20000}}}})",
-                                               log)}};
+  Scene scene;
+  const TrafficResult sent = run_traffic(scene.proxy().address(), exchanges(), connections, seed);
+  const Accounts truth = scene.truth(sent);
+  check_same("access log", truth, scene.logged(sent));
+  scene.check_surfaces(truth);
+}
 
-  const TrafficResult sent = run_traffic(proxy.address(), exchanges(), 64, 20'260'822);
-  for (std::size_t i = 0; i < sent.problems.size() && i < 20; ++i) UNSCOPED_INFO(sent.problems[i]);
-  REQUIRE(sent.problems.empty());
-
-  json::value stats;
-  const bool settled = eventually(
-      [&] {
-        stats = json::parse(get_from(backend, "/v1/sample/stats").body);
-        std::uint64_t warmups = 0;
-        for (const json::value& row : stats.at("served").as_array()) warmups += number(row, "warmups");
-        return stats.at("open_streams") == 0 && number(stats, "requests") + warmups == sent.accounts;
-      },
-      Deadline{30s});
-  CAPTURE(number(stats, "requests"), sent.accounts);
-  REQUIRE(settled);
-  const Accounts truth = truth_of(stats);
-
-  // Each upgraded connection leaves a record too, which is no account of its own.
-  const std::size_t records = sent.accounts + sent.websockets;
-  CHECK(eventually([&] { return proxy.metric("portico_tap_records_total") == static_cast<double>(records); },
-                   Deadline{30s}));
-  CHECK(proxy.metric("portico_tap_records_total") == static_cast<double>(records));
-  CHECK(proxy.metric("portico_tap_dropped_total") == 0);
-  CHECK(proxy.metric("portico_internal_errors_total") == 0);
-
-  std::size_t lines = 0;
-  CHECK(eventually([&] {
-    logged_in(log, lines);
-    return lines >= records;
-  }));
-  const Accounts logged = logged_in(log, lines);
-  CHECK(lines == records);
-  check_same("access log", truth, logged);
-  check_same("usage", without_categories(truth), usage_of(proxy));
-
-  const auto metrics = proxy.metrics();
-  check_same("tokens in /metrics", tokens_by_model(truth), by_model(metrics, "portico_tokens_total", "kind"));
-  check_same("failures in /metrics", failures_by_model(truth),
-             by_model(metrics, "portico_failures_total", "category"));
-
-  const Message failures = proxy.manage("/api/v1/failures?window=1h");
-  REQUIRE(failures.status == 200);
-  std::map<std::string, std::uint64_t> summed;
-  const json::value document = json::parse(failures.body);
-  for (const json::value& group : document.at("failures").as_array()) {
-    summed[text_of(group.at("category"))] += number(group, "count");
+TEST_CASE("clients that leave anywhere are accounted once, with no more than was announced", "[accounts]") {
+  Scene scene;
+  const TrafficResult sent = run_leavers(scene.proxy().address(), exchanges() / 3, connections, seed);
+  const Accounts truth = scene.truth(sent);
+  const Accounts logged = scene.logged(sent);
+  std::uint64_t gone = 0;
+  for (const auto& [name, sums] : truth) {
+    CAPTURE(name.first, name.second, sums);
+    REQUIRE(logged.contains(name));
+    const Sums& found = logged.at(name);
+    CHECK(found.requests == sums.requests);
+    CHECK(found.failed == 0);
+    CHECK(total_tokens(found) <= total_tokens(sums));
+    CHECK(total_tokens(found) > 0);
+    gone += found.client_gone;
   }
-  CHECK(summed == failures_by_category(truth));
+  CHECK(logged.size() == truth.size());
+  CHECK(gone > 0);
+  scene.check_surfaces(logged);
 }

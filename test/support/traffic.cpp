@@ -185,6 +185,28 @@ class Runner {
     }
   }
 
+  /// One stream, up to a random number of bytes.
+  void leave_anywhere(std::size_t exchange, TrafficResult& result) {
+    Dice dice(seed_, exchange);
+    ++result.accounts;
+    try {
+      const Api& api = apis[dice.below(8)];
+      KeyPlace key;
+      key.lines.push_back("Authorization: Bearer " + traffic_keys()[dice.below(wrong_key)]);
+      client().send(request_for(api, true, key, dice.one_in(2) ? "fast+long-30" : "long-8+delay-1", dice));
+      // From the head on there is an exchange for sure.
+      read_response_head(*client_);
+      const std::size_t bytes = dice.below(6'000);
+      const auto ended = [&] { return client_->buffered().ends_with("\r\n0\r\n\r\n"); };
+      while (client_->buffered().size() < bytes && !ended() && client_->fill() == Outcome::data) {
+      }
+      leave(dice);
+    } catch (const std::exception& error) {
+      client_.reset();
+      result.problems.push_back(fmt::format("exchange {}: {}", exchange, error.what()));
+    }
+  }
+
  private:
   Client& client() {
     if (!client_ || !client_->open()) client_.emplace(proxy_);
@@ -430,8 +452,11 @@ const std::vector<std::string>& traffic_keys() {
   return keys;
 }
 
-TrafficResult run_traffic(const Address& proxy, std::size_t exchanges, std::size_t connections,
-                          std::uint64_t seed) {
+namespace {
+
+/// Does each of `exchanges` once, by `work`.
+TrafficResult run_all(const Address& proxy, std::size_t exchanges, std::size_t connections,
+                      std::uint64_t seed, void (Runner::*work)(std::size_t, TrafficResult&)) {
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   TrafficResult total;
@@ -441,7 +466,8 @@ TrafficResult run_traffic(const Address& proxy, std::size_t exchanges, std::size
     threads.emplace_back([&] {
       Runner runner(proxy, seed);
       TrafficResult mine;
-      for (std::size_t exchange = next++; exchange < exchanges; exchange = next++) runner.run(exchange, mine);
+      for (std::size_t exchange = next++; exchange < exchanges; exchange = next++)
+        (runner.*work)(exchange, mine);
       const std::lock_guard lock(mutex);
       total.accounts += mine.accounts;
       total.websockets += mine.websockets;
@@ -450,6 +476,18 @@ TrafficResult run_traffic(const Address& proxy, std::size_t exchanges, std::size
   }
   for (std::thread& thread : threads) thread.join();
   return total;
+}
+
+}  // namespace
+
+TrafficResult run_traffic(const Address& proxy, std::size_t exchanges, std::size_t connections,
+                          std::uint64_t seed) {
+  return run_all(proxy, exchanges, connections, seed, &Runner::run);
+}
+
+TrafficResult run_leavers(const Address& proxy, std::size_t exchanges, std::size_t connections,
+                          std::uint64_t seed) {
+  return run_all(proxy, exchanges, connections, seed, &Runner::leave_anywhere);
 }
 
 }  // namespace portico::test

@@ -5,9 +5,9 @@
 //
 // owns:    its threads and connections while run() lasts
 // threads: run() uses as many threads as connections
-// A client leaves only at a point that both ends agree on: when it was told that it was heard, when the
-// backend has said all that it will say, or right after the final event. Anywhere else nobody could tell how
-// much of what the backend sent had passed the proxy by then.
+// In run_traffic a client leaves only at a point that both ends agree on: when it was told that it was heard,
+// when the backend has said all that it will say, or right after the final event. Anywhere else nobody could
+// tell how much of what the backend sent had passed the proxy by then.
 
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +29,11 @@ struct TrafficResult {
 
 /// `exchanges`: HTTP exchanges and WebSockets together. Returns when all have ended at this end.
 TrafficResult run_traffic(const Address& proxy, std::size_t exchanges, std::size_t connections,
+                          std::uint64_t seed);
+
+/// Streams whose clients leave after a random number of bytes, or stay. What the backend had sent beyond what
+/// passed the proxy by then is nobody's to tell, so less can be said of these accounts.
+TrafficResult run_leavers(const Address& proxy, std::size_t exchanges, std::size_t connections,
                           std::uint64_t seed);
 
 }  // namespace portico::test
