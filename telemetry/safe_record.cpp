@@ -1,21 +1,55 @@
 #include "telemetry/safe_record.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "telemetry/failures/sanitise.hpp"
+#include "telemetry/failures/secret_words.hpp"
 
 namespace portico::telemetry {
 
 namespace {
+
+// What a client may write as it likes, and what is kept of requests that went well, too.
+constexpr std::array client_texts{Text::path,         Text::user_agent,       Text::model,
+                                  Text::service_tier, Text::reasoning_effort, Text::session_id,
+                                  Text::request_id};
+
+bool is_word(char c) noexcept {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/// Whether a key may begin with this letter; most words are told apart by it.
+bool may_begin_key(char c) noexcept {
+  constexpr std::string_view firsts = "sSpPrRgGaAhHxXeEcCnNtTwWyYfFdD";
+  return firsts.find(c) != std::string_view::npos;
+}
+
+/// Whether the text holds what a name, a path or an agent never does: an address with `@`, or a key's
+/// beginning.
+bool may_hold_secret(std::string_view text) noexcept {
+  if (text.find('@') != std::string_view::npos || text.find("%40") != std::string_view::npos) return true;
+  bool inside = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool word = is_word(text[i]);
+    if (word && !inside && may_begin_key(text[i]) && key_prefix(text.substr(i)) > 0) return true;
+    inside = word;
+  }
+  return false;
+}
 
 std::string safe(Text which, std::string_view text) {
   switch (which) {
     case Text::error_message:
       return sanitise(text);
     case Text::path:
+      return sanitise_path(text, text_limit(which));
     case Text::user_agent:
-    case Text::session_id:
       return sanitise(text, text_limit(which));
+    // Random by nature, and what people search by: masked only where they are something else.
+    case Text::session_id:
+    case Text::request_id:
+      return may_hold_secret(text) ? sanitise(text, text_limit(which)) : std::string(text);
     case Text::model:
     case Text::response_model:
     case Text::service_tier:
@@ -32,6 +66,12 @@ std::string safe(Text which, std::string_view text) {
 }
 
 }  // namespace
+
+bool SafeRecord::needed_for(const Record& record) noexcept {
+  if (record->failed || record->has_error || record->ended != Ended::complete) return true;
+  return std::any_of(client_texts.begin(), client_texts.end(),
+                     [&](Text which) { return may_hold_secret(record.text(which)); });
+}
 
 SafeRecord::SafeRecord(const Record& record) : facts_(record.facts()) {
   texts_.reserve(record.texts().size());
