@@ -37,6 +37,12 @@ inline Block block_at(const char* at) noexcept {
 inline Block equal(Block block, char byte) noexcept { return _mm_cmpeq_epi8(block, _mm_set1_epi8(byte)); }
 inline unsigned bits(Block hits) noexcept { return static_cast<unsigned>(_mm_movemask_epi8(hits)); }
 
+/// Bytes below the space; those above 0x7f are none.
+inline Block controls(Block block) noexcept {
+  const Block highest = _mm_set1_epi8(' ' - 1);
+  return _mm_cmpeq_epi8(_mm_max_epu8(block, highest), highest);
+}
+
 struct StringEnd {
   static Block hits(Block block) noexcept { return _mm_or_si128(equal(block, '"'), equal(block, '\\')); }
   static bool hit(char byte) noexcept { return byte == '"' || byte == '\\'; }
@@ -54,6 +60,17 @@ struct ScalarEnd {
     return _mm_or_si128(equal(_mm_or_si128(block, _mm_set1_epi8(0x20)), '}'), equal(block, ','));
   }
   static bool hit(char byte) noexcept { return byte == ',' || byte == '}' || byte == ']'; }
+};
+/// What a text in a line ends with, well or not.
+struct TextEnd {
+  static Block hits(Block block) noexcept { return _mm_or_si128(StringEnd::hits(block), controls(block)); }
+  static bool hit(char byte) noexcept {
+    return StringEnd::hit(byte) || static_cast<unsigned char>(byte) < ' ';
+  }
+};
+struct Control {
+  static Block hits(Block block) noexcept { return controls(block); }
+  static bool hit(char byte) noexcept { return static_cast<unsigned char>(byte) < ' '; }
 };
 
 /// The first hit of [at, end), or `end`. Bytes from `floor` on may be read, so that the last block may
@@ -95,6 +112,14 @@ struct Structure {
 struct ScalarEnd {
   static bool hit(char byte) noexcept { return byte == ',' || byte == '}' || byte == ']'; }
 };
+struct TextEnd {
+  static bool hit(char byte) noexcept {
+    return StringEnd::hit(byte) || static_cast<unsigned char>(byte) < ' ';
+  }
+};
+struct Control {
+  static bool hit(char byte) noexcept { return static_cast<unsigned char>(byte) < ' '; }
+};
 template <class What>
 const char* find(const char* at, const char* end, const char* /*floor*/) noexcept {
   while (at != end && !What::hit(*at)) ++at;
@@ -119,6 +144,16 @@ inline const char* find_structure(const char* at, const char* end, const char* f
 /// The first comma or closing bracket of [at, end), or `end`.
 inline const char* find_scalar_end(const char* at, const char* end, const char* floor) noexcept {
   return detail::find<detail::ScalarEnd>(at, end, floor);
+}
+
+/// The first `"`, backslash or control byte of [at, end), or `end`.
+inline const char* find_text_end(const char* at, const char* end, const char* floor) noexcept {
+  return detail::find<detail::TextEnd>(at, end, floor);
+}
+
+/// The first control byte of [at, end), or `end`.
+inline const char* find_control(const char* at, const char* end, const char* floor) noexcept {
+  return detail::find<detail::Control>(at, end, floor);
 }
 
 /// The first `byte` of [at, end), or `end`.

@@ -54,6 +54,11 @@ class JsonScanner {
   [[nodiscard]] bool inside() const noexcept { return depth_ != 0; }
   /// True after a handler said that it wants no more.
   [[nodiscard]] bool stopped() const noexcept { return state_ == State::stopped; }
+  /// True inside a text that nobody wants.
+  [[nodiscard]] bool skips_text() const noexcept {
+    return state_ == State::skip_string || state_ == State::skip_escape || state_ == State::skip_inner ||
+           state_ == State::skip_inner_escape;
+  }
   /// Ignores everything until begin().
   void stop() noexcept { state_ = State::stopped; }
 

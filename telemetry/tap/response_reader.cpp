@@ -39,6 +39,7 @@ ResponseReader::ResponseReader(TapPool& pool, Texts& out, const ResponseContext&
     : scratch_(pool),
       raw_(pool),
       out_(out),
+      pattern_(nullptr, GiveBack<EventPattern>{&pool}),
       status_(static_cast<std::uint16_t>(context.status)),
       family_(family_of(context.dialect)),
       inclusion_(inclusion_of(context.dialect)),
@@ -62,7 +63,7 @@ void ResponseReader::feed(std::string_view bytes) noexcept {
   }
   switch (kind_) {
     case ResponseKind::sse:
-      splitter_.feed(bytes, *this);
+      feed_events(bytes);
       break;
     case ResponseKind::json:
     case ResponseKind::json_array:
@@ -103,6 +104,60 @@ void ResponseReader::start(char first) noexcept {
   else
     scanner_.begin(document_trie(family_));
   if (status_ >= 400 && kind_ == ResponseKind::text) has_error_ = true;
+}
+
+/// Events that are like the one before are only counted; the others are read.
+void ResponseReader::feed_events(std::string_view bytes) noexcept {
+  while (pattern_ && !pattern_->empty() && splitter_.between_events()) {
+    const std::size_t size = pattern_->match(bytes);
+    if (size == 0) break;
+    ++events_;
+    bytes.remove_prefix(size);
+    if (bytes.empty()) return;
+  }
+  if (events_ >= learn_at_ && first_token_ && splitter_.between_events()) bytes.remove_prefix(learn(bytes));
+  splitter_.feed(bytes, *this);
+}
+
+/// Reads the event at the front byte by byte and makes it the pattern, if it is whole, short and changes
+/// nothing. Returns what was read.
+std::size_t ResponseReader::learn(std::string_view bytes) noexcept {
+  const std::size_t end = bytes.find("\n\n");
+  if (end == std::string_view::npos || end + 2 > EventPattern::max_size) return 0;
+  const std::string_view event = bytes.substr(0, end + 2);
+  if (event.find('\r') != std::string_view::npos) return 0;
+  // Streams whose events all differ are tried ever less often.
+  learn_at_ = events_ + events_;
+  if (!pattern_) pattern_ = make_pooled<EventPattern>(*pattern_.get_deleter().pool);
+  if (!pattern_) return 0;
+  pattern_->begin();
+  const std::uint32_t before = events_;
+  for (std::size_t i = 0; i < event.size(); ++i) {
+    const bool in_event = event_.begun;
+    const bool skipped = in_event && scanner_.skips_text();
+    const bool stopped = in_event && scanner_.stopped();
+    splitter_.feed(event.substr(i, 1), *this);
+    EventPattern::Role role = EventPattern::Role::counts;
+    if (event_.begun) {
+      if (scanner_.stopped())
+        role = stopped ? EventPattern::Role::ignored : EventPattern::Role::ends;
+      else if (scanner_.skips_text())
+        role = skipped ? EventPattern::Role::skipped : EventPattern::Role::opens;
+    }
+    pattern_->add(event[i], role);
+  }
+  // Comments are no event; and one that changed something has made the pattern forget what came before its
+  // end.
+  if (events_ != before + 1 || pattern_->size() != event.size()) pattern_->clear();
+  return event.size();
+}
+
+/// Whether the event that is complete leaves everything as it was.
+bool ResponseReader::changes_nothing() const noexcept {
+  const bool token = event_.has_token || event_.kind == EventKind::delta;
+  return (event_.kind == EventKind::unnamed || ignorable(event_.kind)) && (!token || first_token_) &&
+         !event_.has_usage && !event_.has_interim && !event_.has_error && !event_.has_flat_error &&
+         !event_.has_finish && !out_.any_staged();
 }
 
 void ResponseReader::feed_document(std::string_view bytes) noexcept {
@@ -368,6 +423,8 @@ void ResponseReader::json_raw(std::uint8_t field, std::string_view bytes, bool l
 
 void ResponseReader::commit(bool document) noexcept {
   event_.begun = false;
+  const bool quiet = changes_nothing();
+  if (pattern_ && !quiet) pattern_->clear();
   const EventKind kind = event_.kind;
   if (event_.has_token || kind == EventKind::delta || (family_ == Family::images && kind == EventKind::final))
     first_token_ = true;

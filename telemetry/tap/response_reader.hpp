@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "telemetry/tap/event_pattern.hpp"
 #include "telemetry/tap/json_scanner.hpp"
 #include "telemetry/tap/response_grammar.hpp"
 #include "telemetry/tap/sse.hpp"
@@ -94,6 +95,9 @@ class ResponseReader {
   void sse_discard() noexcept;
 
  private:
+  /// A short stream is not worth a pattern.
+  static constexpr std::uint32_t first_lesson = 6;
+
   /// What the event that is being read has said so far.
   struct Event {
     UsageNumbers numbers;
@@ -113,6 +117,9 @@ class ResponseReader {
 
   void start(char first) noexcept;
   void feed_document(std::string_view bytes) noexcept;
+  void feed_events(std::string_view bytes) noexcept;
+  std::size_t learn(std::string_view bytes) noexcept;
+  [[nodiscard]] bool changes_nothing() const noexcept;
   void take_text_body(std::string_view bytes) noexcept;
   void begin_event() noexcept;
   void commit(bool document) noexcept;
@@ -131,8 +138,10 @@ class ResponseReader {
   Scratch raw_;
   Texts& out_;
   Event event_;
+  Pooled<EventPattern> pattern_;
   UsageNumbers numbers_;
   std::uint32_t events_ = 0;
+  std::uint32_t learn_at_ = first_lesson;  // how many events have to be there before one is learnt
   std::uint32_t retry_after_s_ = no_number;
   std::uint32_t choice_index_ = no_number;
   std::uint32_t choices_ = 0;

@@ -28,6 +28,10 @@ class SseSplitter {
  public:
   template <class Handler>
   void feed(std::string_view bytes, Handler& handler);
+  /// True where an event may begin and nothing of one was met.
+  [[nodiscard]] bool between_events() const noexcept {
+    return state_ == State::name && name_size_ == 0 && mark_ == mark.size() && !skip_line_feed_ && !touched_;
+  }
 
  private:
   enum class State : std::uint8_t { name, value_start, data, event, ignored };

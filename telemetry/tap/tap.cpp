@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 
 #include "telemetry/tap/decoder.hpp"
 #include "telemetry/tap/form_reader.hpp"
@@ -16,8 +15,10 @@ namespace {
 /// One body's way to its reader: content coding undone where there is one.
 class Decoding {
  public:
-  explicit Decoding(Coding coding) noexcept : readable_(coding != Coding::other) {
-    if (coding != Coding::identity && readable_) decoder_.emplace(coding);
+  Decoding(TapPool& pool, Coding coding) noexcept : readable_(coding != Coding::other) {
+    if (coding == Coding::identity || !readable_) return;
+    decoder_ = make_pooled<ContentDecoder>(pool, coding);
+    if (!decoder_) readable_ = false;
   }
   template <class Sink>
   void feed(std::string_view bytes, Sink sink) noexcept {
@@ -30,14 +31,14 @@ class Decoding {
   [[nodiscard]] bool readable() const noexcept { return readable_; }
 
  private:
-  std::optional<ContentDecoder> decoder_;
+  Pooled<ContentDecoder> decoder_{nullptr, {}};
   bool readable_;
 };
 
 struct RequestSide {
   RequestSide(TapPool& pool, Texts& texts, Dialect dialect, SessionRank session, Coding coding,
               std::string_view boundary) noexcept
-      : reader(pool, texts, dialect, session), decoding(coding) {
+      : reader(pool, texts, dialect, session), decoding(pool, coding) {
     if (!boundary.empty()) form = make_pooled<FormReader>(pool, boundary, texts);
   }
   RequestReader reader;
@@ -47,7 +48,7 @@ struct RequestSide {
 
 struct ResponseSide {
   ResponseSide(TapPool& pool, Texts& texts, const ResponseContext& context, Coding coding) noexcept
-      : reader(pool, texts, context), decoding(coding) {}
+      : reader(pool, texts, context), decoding(pool, coding) {}
   ResponseReader reader;
   Decoding decoding;
 };

@@ -66,6 +66,7 @@ class Texts {
   }
   /// The staged text takes the place of the one in force; nothing where none was staged.
   void commit(Text which) noexcept;
+  [[nodiscard]] bool any_staged() const noexcept { return staged_mask_ != 0; }
   /// Forgets all staged texts.
   void unstage() noexcept { staged_mask_ = 0; }
   /// No texts at all, but the block is kept.
