@@ -398,7 +398,7 @@ TEST_CASE("a ring without room drops records, counts them exactly and delays nob
     return proxy.metric("portico_tap_records_total") + proxy.metric("portico_tap_dropped_total") == all &&
            proxy.metric("portico_tap_ring_used_bytes") == 0;
   }));
-  const json::value usage = api(proxy, "/api/v1/usage?window=15m");
-  CHECK(usage.at("totals").at("requests").as_int64() ==
+  const json::value account = api(proxy, "/api/v1/usage?window=15m");
+  CHECK(account.at("totals").at("requests").as_int64() ==
         static_cast<std::int64_t>(proxy.metric("portico_tap_records_total")));
 }
