@@ -115,10 +115,19 @@ class Gathering {
     return account == nullptr ? 0 : account->last_success_us;
   }
   [[nodiscard]] bool others_succeed() const {
-    return std::any_of(history_.accounts().begin(), history_.accounts().end(), [&](const auto& account) {
-      const bool ours = std::any_of(view_.auth_indexes.begin(), view_.auth_indexes.end(),
-                                    [&](const SeenList::Seen* one) { return one->id == account.first; });
-      return !ours && account.second.last_success_us >= std::max<std::uint64_t>(view_.from_us, 1);
+    return other_succeeds(history_.accounts(), view_.auth_indexes, view_.from_us);
+  }
+  /// Whether a name that is none of `ours` has worked since the group's first failure in the window.
+  template <class Known>
+  [[nodiscard]] bool other_succeeds(const Known& known, const Names& ours) const {
+    return other_succeeds(known, ours, std::max(group_.first_us, view_.from_us));
+  }
+  template <class Known>
+  [[nodiscard]] static bool other_succeeds(const Known& known, const Names& ours, std::uint64_t since_us) {
+    return std::any_of(known.begin(), known.end(), [&](const auto& one) {
+      return one.second.last_success_us >= std::max<std::uint64_t>(since_us, 1) &&
+             std::none_of(ours.begin(), ours.end(),
+                          [&](const SeenList::Seen* name) { return name->id == one.first; });
     });
   }
 
@@ -175,11 +184,14 @@ class Gathering {
     const bool one_key = view_.keys.size() == 1;
     const bool one_model = view_.models.size() == 1;
     if (one_key && view_.models.size() >= 2) {
-      say(fmt::format("one client key, {}, fails on {} models", view_.keys.front()->shown,
-                      view_.models.size()));
+      say(fmt::format(
+          "one client key, {}, fails on {} models; {}", view_.keys.front()->shown, view_.models.size(),
+          other_succeeds(history_.keys(), view_.keys) ? "other keys work" : "no other key has worked since"));
     } else if (one_model && view_.keys.size() >= 2) {
-      say(fmt::format("one model, {}, fails for {} client keys", view_.models.front()->shown,
-                      view_.keys.size()));
+      say(fmt::format("one model, {}, fails for {} client keys; {}", view_.models.front()->shown,
+                      view_.keys.size(),
+                      other_succeeds(history_.models(), view_.models) ? "other models work"
+                                                                      : "no other model has worked since"));
     }
     if (group_.verdict.category != client_key) return;
     if (view_.keys.empty()) {
@@ -230,18 +242,30 @@ class Gathering {
     if (!group_.request_field.empty())
       say(fmt::format("the error names the request's field {}", group_.request_field));
     const Names paths = group_.paths.since(view_.from_us);
-    const bool not_served = group_.status == 404 && !group_.spoken;
+    const bool not_served =
+        !group_.spoken && !paths.empty() && (group_.status == 404 || text_.has("empty body"));
     if (!not_served) return;
-    const auto doubled = std::find_if(paths.begin(), paths.end(), [](const SeenList::Seen* path) {
+    if (group_.status != 404) {
+      say(fmt::format("CPA does nothing for this path: {}", list_of(paths)));
+      return;
+    }
+    Names others = paths;
+    const auto single = std::stable_partition(others.begin(), others.end(), [](const SeenList::Seen* path) {
       return path->shown.find("//") != std::string::npos || path->shown.find("/v1/v1") != std::string::npos ||
              path->shown.find("/v1/chat/completions/") != std::string::npos;
     });
-    if (doubled != paths.end()) {
-      decide(Confidence::high, fmt::format("the path {} has a part twice: the client's own base URL is wrong",
-                                           (*doubled)->shown));
-    } else {
-      say(fmt::format("CPA has no such path: {}", list_of(paths)));
+    if (single != others.begin()) {
+      const std::string sentence = fmt::format(
+          "the path {} has a part twice: the client's own base URL is wrong", others.front()->shown);
+      // It tells nothing about the group's other paths.
+      if (single == others.end()) {
+        decide(Confidence::high, sentence);
+      } else {
+        say(sentence);
+      }
+      others.erase(others.begin(), single);
     }
+    if (!others.empty()) say(fmt::format("CPA has no such path: {}", list_of(others)));
   }
 
   // Clients that all give up after the same delay have a time-out of that length.
@@ -277,12 +301,25 @@ class Gathering {
   }
 
   void symptom() {
+    if (group_.speaker == Speaker::portico && !group_.own_answer) {
+      // What went wrong is Portico's finding; a status, if there is one, had come from the backend.
+      if (group_.status == 0) {
+        say("Portico saw how it ended");
+      } else if (group_.status == 499) {
+        say("no answer had come before; it is counted as status 499");
+      } else {
+        say(fmt::format("status {}, said by {}; Portico saw how it ended", group_.status, backend()));
+      }
+      return;
+    }
     const std::string status = group_.status == 0 ? "no status" : fmt::format("status {}", group_.status);
     say(group_.code.empty() ? fmt::format("{}, said by {}", status, speaker())
                             : fmt::format("{}, code {}, said by {}", status, group_.code, speaker()));
   }
   [[nodiscard]] std::string speaker() const {
-    if (group_.speaker == Speaker::portico) return "Portico";
+    return group_.speaker == Speaker::portico ? "Portico" : backend();
+  }
+  [[nodiscard]] std::string backend() const {
     if (group_.owner == "cpa") return "CPA";
     return group_.owner.empty() ? "the backend" : group_.owner;
   }

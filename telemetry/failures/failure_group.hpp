@@ -41,8 +41,9 @@ struct FailureGroup {
   Timer timer = Timer::none;
   Ended ended = Ended::complete;
   Speaker speaker = Speaker::backend;
-  bool traced = false;  ///< CPA had chosen an account
-  bool spoken = false;  ///< `message` is the backend's text
+  bool own_answer = false;  ///< Portico answered in the backend's place
+  bool traced = false;      ///< CPA had chosen an account
+  bool spoken = false;      ///< `message` is the backend's text
   bool websocket = false;
   std::string owner;    ///< name of the upstream; empty where there is none
   std::string code;     ///< the error's, or Portico's own
@@ -52,6 +53,7 @@ struct FailureGroup {
   Tally tally;
   std::uint64_t first_us = 0;
   std::uint64_t last_us = 0;
+  std::uint64_t nameless_us = 0;  ///< when the last was seen that asked for no model; 0: never
   SeenList models;
   SeenList keys;  ///< by fingerprint, shown by mask
   SeenList auth_indexes;

@@ -46,6 +46,7 @@ void fill(FailureGroup& group, const Record& record, const Verdict& alone) {
   group.status = status_of(facts);
   group.timer = facts.timer;
   group.ended = facts.ended;
+  group.own_answer = facts.own_answer;
   group.traced = facts.has_trace;
   group.websocket = facts.websocket;
   group.owner = sanitise_name(record.text(Text::owner));
@@ -79,6 +80,7 @@ Verdict FailureStore::take(const Record& record, const Verdict& verdict, const R
   group.tally.add(now);
   group.first_us = std::min(group.first_us, now);
   group.last_us = std::max(group.last_us, now);
+  if (record.text(Text::model).empty()) group.nameless_us = now;
   group.models.note(sanitise_name(record.text(Text::model)), now);
   group.keys.note({reinterpret_cast<const char*>(record->key.data()), record->key.size()},
                   record.text(Text::key_mask), now);

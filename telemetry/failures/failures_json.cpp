@@ -40,15 +40,20 @@ json::array masks_of(const std::vector<const SeenList::Seen*>& keys) {
   return out;
 }
 
-// Of the requests for the group's models; null where none was counted.
+// Of the requests for the group's models, those that name none being one; null where none was counted.
 json::value share_of(const GroupView& view, const History& history, const WindowBuckets& window) {
   std::uint64_t requests = 0;
   const auto add = [&](std::string_view name) {
     if (const History::ModelPast* model = history.models().find(name))
       requests += model->requests.count(window);
   };
-  for (const SeenList::Seen* one : view.models) add(one->id);
-  if (view.models.empty()) add(History::no_model);
+  if (view.group.models.full()) {
+    // Which other models it was is not known.
+    for (const auto& [name, past] : history.models()) requests += past.requests.count(window);
+  } else {
+    for (const SeenList::Seen* one : view.models) add(one->id);
+    if (view.group.nameless_us >= std::max<std::uint64_t>(view.from_us, 1)) add(History::no_model);
+  }
   if (requests == 0) return nullptr;
   const double share = static_cast<double>(view.count) / static_cast<double>(requests);
   return std::min(1.0, std::round(share * 10'000) / 10'000);

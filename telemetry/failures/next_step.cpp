@@ -29,6 +29,8 @@ constexpr FaultField no_field = FaultField::none;
 constexpr std::string_view provider_cut =
     "Nothing is to be set: the provider cut its stream; if it repeats, look at its status page and at the "
     "proxy that CPA uses to reach it.";
+constexpr std::string_view too_long =
+    "Shorten the conversation, or let the client compact it: it is longer than {model} can read.";
 constexpr std::string_view lost_session =
     "See that the session header of the client reaches CPA (session_id, X-Session-ID), so that a session "
     "stays with its account; else let the client start a new one.";
@@ -175,10 +177,11 @@ constexpr std::array rows{
     Row{client_request, no_field, true, "method_not_allowed", "",
         "Let the client use the method that the API's documentation gives for this path."},
     Row{client_request, no_field, true, "version_not_supported", "", "Let the client speak HTTP/1.1."},
-    Row{client_request, no_field, true, "context_length_exceeded", "",
-        "Shorten the conversation, or let the client compact it: it is longer than {model} can read."},
-    Row{client_request, no_field, true, "context_too_large", "",
-        "Shorten the conversation, or let the client compact it: it is longer than {model} can read."},
+    Row{client_request, no_field, true, "context_length_exceeded", "", too_long},
+    Row{client_request, no_field, true, "context_too_large", "", too_long},
+    Row{client_request, no_field, true, "", "context window", too_long},
+    Row{client_request, no_field, true, "", "context length", too_long},
+    Row{client_request, no_field, true, "", "prompt is too long", too_long},
     Row{client_request, no_field, true, "previous_response_not_found", "", lost_session},
     Row{client_request, no_field, true, "thinking_signature_invalid", "", lost_session},
     Row{client_request, no_field, true, "cyber_policy", "",
@@ -187,9 +190,13 @@ constexpr std::array rows{
         "Let the client send the body uncompressed, or with zstd on the paths of chat and responses."},
     Row{client_request, no_field, true, "", "only supported on /v1/",
         "Let the client call {model} on the path that the message names."},
+    Row{client_request, no_field, true, "", "/responses/compact not supported",
+        "Switch off remote compaction in the client, or use a model of a provider that has it: the one "
+        "behind "
+        "{model} has none."},
     Row{client_request, no_field, true, "", "empty body",
         "Correct the client's base URL or path: CPA does not serve it (CPA's OpenAI paths begin with /v1 "
-        "once, Gemini's with /v1beta)."},
+        "once, Gemini's with /v1beta and end in generateContent, streamGenerateContent or countTokens)."},
     Row{client_request, no_field, true, "", "", "Correct the request that the client sends{refused}."},
 
     Row{unknown, no_field, true, "internal_error", "", "Look for the sample request ids in Portico's log."},

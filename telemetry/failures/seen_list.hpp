@@ -42,6 +42,8 @@ class SeenList {
     }
     found->last_us = std::max(found->last_us, now_us);
   }
+  /// Whether names may have had to leave.
+  [[nodiscard]] bool full() const noexcept { return seen_.size() >= bound; }
   /// Those seen since `from_us`, in the order in which they were first seen.
   [[nodiscard]] std::vector<const Seen*> since(std::uint64_t from_us) const {
     std::vector<const Seen*> out;

@@ -36,7 +36,7 @@ Symptom symptom_of(const Record& record) noexcept {
   const RecordFacts& facts = record.facts();
   if (facts.own_answer) return {own_words(record.text(Text::own_code)), Speaker::portico, false};
   if (facts.ended == Ended::timeout)
-    return {"a time-out of Portico's ended the exchange", Speaker::portico, false};
+    return {"a time-out in Portico ended the exchange", Speaker::portico, false};
   if (const std::string_view message = record.text(Text::error_message); !message.empty()) {
     return {message, Speaker::backend, true};
   }

@@ -62,7 +62,7 @@ MadeRecord make(const Exchange& exchange, std::uint64_t at_us) {
   facts.has_trace = !exchange.account.empty();
   facts.has_error = !exchange.message.empty() || !exchange.code.empty() || !exchange.type.empty();
   facts.failed = exchange.status >= 400 || facts.has_error || exchange.ended == Ended::backend_broke_off ||
-                 exchange.ended == Ended::timeout;
+                 exchange.ended == Ended::timeout || exchange.kind == ResponseKind::empty;
   if (exchange.status == 499) facts.failed = false;
   if (!facts.failed) facts.final_event = true;
   if (exchange.key != 0) facts.key.fill(static_cast<std::uint8_t>(exchange.key));
@@ -433,10 +433,16 @@ TEST_CASE("one key failing on all models is not one model failing for all keys")
   key.see({.status = 403, .message = "no", .model = "a"}, noon);
   key.see({.status = 403, .message = "no", .model = "b"}, noon);
   CHECK(has(evidence(key.only()), "one client key, sk-a...0001, fails on 2 models"));
+  CHECK(has(evidence(key.only()), "no other key has worked since"));
+  key.see({.account = "other-account-00", .key = 2}, noon + second);
+  CHECK(has(evidence(key.only()), "other keys work"));
   Lab model;
   model.see({.status = 403, .message = "no", .key = 1}, noon);
   model.see({.status = 403, .message = "no", .key = 2}, noon);
   CHECK(has(evidence(model.only()), "one model, gpt-5.4, fails for 2 client keys"));
+  CHECK(has(evidence(model.only()), "no other model has worked since"));
+  model.see({.model = "b", .account = "other-account-00"}, noon + second);
+  CHECK(has(evidence(model.only()), "other models work"));
 }
 
 TEST_CASE("quota of one account is told from a limit of all") {
@@ -460,6 +466,65 @@ TEST_CASE("a base URL through which other requests succeed is doubtful") {
   CHECK(has(evidence(lab.only()), "has worked again since"));
   lab.see(page, noon + 2);
   CHECK(word(lab.only(), "confidence") == "low");
+}
+
+TEST_CASE("what Portico saw is not taken for what the backend said") {
+  Lab cut;
+  cut.see({.ended = Ended::backend_broke_off}, noon);
+  CHECK(has(evidence(cut.only()), "status 200, said by CPA; Portico saw how it ended"));
+  Lab left;
+  left.see({.status = 499, .account = "", .ended = Ended::client_gone}, noon);
+  CHECK(has(evidence(left.only()), "no answer had come before"));
+  Lab own;
+  own.see({.status = 413, .account = "", .owner = "cpa", .own_code = "body_too_large"}, noon);
+  CHECK(has(evidence(own.only()), "status 413, code body_too_large, said by Portico"));
+}
+
+TEST_CASE("the share counts the requests that name no model where they fail too") {
+  const Exchange lost{.status = 404, .model = "", .account = "", .kind = ResponseKind::empty};
+  Lab lab;
+  lab.see(lost, noon);
+  lab.see({.status = 404, .model = "a", .account = "", .kind = ResponseKind::empty}, noon);
+  lab.see({.model = "", .account = ""}, noon);
+  lab.see({.model = "", .account = ""}, noon);
+  lab.see({.model = "b"}, noon);
+  CHECK(lab.only().at("share").to_number<double>() == Approx(0.5));
+}
+
+TEST_CASE("the share of more models than are listed is one of all traffic") {
+  Lab lab;
+  for (int i = 0; i < 40; ++i) {
+    const std::string model =
+        "model-" + std::string(1, static_cast<char>('a' + i % 20)) + (i < 20 ? "x" : "y");
+    lab.see({.status = 403, .message = "no", .model = model}, noon);
+    lab.see({.model = model}, noon);
+  }
+  CHECK(lab.only().at("share").to_number<double>() == Approx(0.5));
+}
+
+TEST_CASE("a path that is plainly wrong says nothing of another") {
+  Lab lab;
+  lab.see({.status = 404, .account = "", .path = "/v1/v1/chat/completions", .kind = ResponseKind::empty},
+          noon);
+  lab.see({.status = 404, .account = "", .path = "/v1/embeddings", .kind = ResponseKind::empty}, noon);
+  CHECK(has(evidence(lab.only()), "/v1/v1/chat/completions has a part twice"));
+  CHECK(has(evidence(lab.only()), "CPA has no such path: /v1/embeddings"));
+  CHECK_FALSE(has(word(lab.only(), "confidence_reason"), "twice"));
+}
+
+TEST_CASE("an empty 200 says for which path") {
+  Lab lab;
+  lab.see({.account = "", .path = "/v1beta/models/g:embedContent", .kind = ResponseKind::empty}, noon);
+  CHECK(has(evidence(lab.only()), "CPA does nothing for this path: /v1beta/models/g:embedContent"));
+}
+
+TEST_CASE("what is too long is told by its words where there is no code") {
+  Lab lab;
+  lab.see({.status = 400,
+           .message = "prompt is too long: 208310 tokens > 200000 maximum",
+           .type = "invalid_request_error"},
+          noon);
+  CHECK(has(word(lab.only(), "next_step"), "Shorten the conversation"));
 }
 
 TEST_CASE("a path with a part twice is the client's base URL") {
