@@ -179,9 +179,12 @@ void ResponseReader::finish() noexcept {
   // A document that was cut off still says what it had said.
   if (kind_ == ResponseKind::json && scanner_.inside() && event_.begun) {
     const bool was_final = final_event_;
+    const bool had_usage = stage_ != UsageStage::none;
+    // Half of an object's numbers are better than none, but not than those of the whole object before it.
+    if (had_usage) event_.has_usage = event_.has_interim = false;
     commit(true);
     final_event_ = was_final;
-    if (stage_ != UsageStage::none) stage_ = UsageStage::interim;
+    if (!had_usage && stage_ != UsageStage::none) stage_ = UsageStage::interim;
   }
   raw_.release();
   scratch_.release();
@@ -226,6 +229,8 @@ void ResponseReader::sse_name(std::string_view piece) noexcept {
 
 void ResponseReader::sse_dispatch() noexcept {
   ++events_;
+  // Its data may be empty; then it must not repeat what the event before it said.
+  if (!event_.begun) begin_event();
   if (event_.kind == EventKind::unnamed && name_size_ != 0)
     event_.kind = event_kind(family_, {name_.data(), name_size_});
   commit(false);

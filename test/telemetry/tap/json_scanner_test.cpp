@@ -83,7 +83,7 @@ TEST_CASE("depth costs nothing and ends nothing") {
   const std::size_t deep = 100'000;
   const std::string nest = std::string(deep, '[') + std::string(deep, ']');
   CHECK(told("{\"x\":" + nest + R"(,"model":"a"})") == "t1(a)");
-  CHECK(told(std::string(50, '[') + R"({"model":"a"})") == "");
+  CHECK(told(std::string(50, '[').append(R"({"model":"a"})")) == "");
 }
 
 TEST_CASE("a long run of text is skipped whole") {

@@ -135,6 +135,34 @@ TEST_CASE("objects that follow one another without a list are a stream too") {
   CHECK(whole.facts.tokens.total() == 5);
 }
 
+TEST_CASE("of objects that follow one another one that is cut off replaces no numbers") {
+  Watch watch("/v1beta/models/gemini-3:streamGenerateContent?alt=json");
+  watch.end.how = Ended::backend_broke_off;
+  const Watched& record = watch.answer(
+      {R"({"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":2,"totalTokenCount":9}})",
+       R"({"usageMetadata":{"promptTokenCount":7,)"});
+  CHECK(record.facts.tokens.total() == 9);
+  CHECK(record.facts.usage_quality == UsageQuality::partial);
+}
+
+TEST_CASE("an event without content says nothing, least of all what the one before it said") {
+  Watch watch("/v1/responses");
+  const Watched& named = watch.events(
+      {"data: {\"type\":\"response.output_text.delta\",\"delta\":\"a\"}\n\nevent: error\ndata:\n\n"});
+  CHECK(named.facts.has_error);
+
+  // The block of texts grows for an error that is then left out, and shrinks under what was once staged.
+  Watch shrinking("/v1/messages");
+  std::string stream = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1}}}\n\n";
+  for (int i = 0; i < 3; ++i)
+    stream += "data: {\"type\":\"message_stop\",\"delta\":{\"stop_reason\":\"a\"},\"usage\":{\"x\":\"" +
+              std::string(1900, 'x') + "\"}}\n\n";
+  stream += "data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":2}}\n\n";
+  for (int i = 0; i < 400; ++i) stream += "data:\n\n";
+  const Watched& record = shrinking.events({stream});
+  CHECK(record.text(Text::usage_raw) == R"({"input_tokens":1,"output_tokens":2})");
+}
+
 TEST_CASE("only a numbers of unfinished chunks are known: partial, though the stream ended well") {
   Watch watch("/v1beta/models/gemini-3:streamGenerateContent?alt=sse");
   const Watched& record = watch.events(
