@@ -24,6 +24,19 @@ std::string_view parameter_value(std::string_view text) noexcept {
   return text.substr(0, text.find_first_of("; \t"));
 }
 
+/// The value of the parameter `name`, not of `filename`; blanks in front of it may be missing.
+std::string_view name_parameter(std::string_view line) noexcept {
+  constexpr std::string_view parameter = "name=";
+  std::size_t at = find_folded(line, parameter);
+  while (at != std::string_view::npos) {
+    const char before = at == 0 ? ';' : line[at - 1];
+    line.remove_prefix(at + parameter.size());
+    if (before == ';' || before == ' ' || before == '\t') return parameter_value(line);
+    at = find_folded(line, parameter);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string_view form_boundary(std::string_view content_type) noexcept {
@@ -80,11 +93,8 @@ void FormReader::take_line(std::string_view line) noexcept {
       state_ = State::value;
       return;
     }
-    // ` name=`, so that it is not taken for the end of `filename=`.
     if (find_folded(line, "content-disposition:") != 0) return;
-    const std::size_t at = find_folded(line, " name=");
-    if (at == std::string_view::npos) return;
-    const std::string_view name = parameter_value(line.substr(at + 6));
+    const std::string_view name = name_parameter(line);
     field_ = name == "model" ? Field::model : name == "stream" ? Field::stream : Field::other;
     return;
   }

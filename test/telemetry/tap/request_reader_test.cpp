@@ -122,6 +122,19 @@ TEST_CASE("a form names its model among its files") {
   CHECK(record.facts.stream);
 }
 
+TEST_CASE("a form's fields are named with blanks between the parameters or without, in any order") {
+  Watch watch("/v1/images/edits");
+  watch.request.content_type = "multipart/form-data; boundary=x";
+  const auto model = [&](const std::string& head) {
+    return std::string(asked(watch, "--x\r\n" + head + "\r\n\r\nm-1\r\n--x--\r\n").text(Text::model));
+  };
+  CHECK(model("Content-Disposition: form-data;name=\"model\"") == "m-1");
+  CHECK(model("Content-Disposition:form-data;name=model") == "m-1");
+  CHECK(model("Content-Disposition: form-data; filename=model; name=\"model\"") == "m-1");
+  CHECK(model("Content-Disposition: form-data; filename=\"model\"") == "gpt-image-2");
+  CHECK(model("Content-Disposition: form-data; filename=model;name=image") == "gpt-image-2");
+}
+
 TEST_CASE("pictures and films without a model get CPA's") {
   Watch images("/v1/images/generations");
   CHECK(asked(images, R"({"prompt":"p"})").text(Text::model) == "gpt-image-2");
