@@ -10,10 +10,11 @@ namespace portico::telemetry {
 
 namespace {
 
-// What a client may write as it likes, and what is kept of requests that went well, too.
-constexpr std::array client_texts{Text::path,         Text::user_agent,       Text::model,
-                                  Text::service_tier, Text::reasoning_effort, Text::session_id,
-                                  Text::request_id};
+// What a client or a backend may write as it likes, and what is kept of requests that went well, too.
+constexpr std::array free_texts{Text::path,         Text::user_agent,       Text::model,
+                                Text::service_tier, Text::reasoning_effort, Text::session_id,
+                                Text::request_id,   Text::response_model,   Text::response_service_tier,
+                                Text::finish,       Text::usage_raw};
 
 bool is_word(char c) noexcept {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -38,6 +39,16 @@ bool may_hold_secret(std::string_view text) noexcept {
   return false;
 }
 
+/// Whether it is one word by nature, so that blanks, quotes or assignments make it something else.
+bool is_one_word(Text which) noexcept {
+  return which != Text::path && which != Text::user_agent && which != Text::usage_raw;
+}
+
+bool is_suspect(Text which, std::string_view text) noexcept {
+  return may_hold_secret(text) ||
+         (is_one_word(which) && text.find_first_of(" \"'={") != std::string_view::npos);
+}
+
 std::string safe(Text which, std::string_view text) {
   switch (which) {
     case Text::error_message:
@@ -49,7 +60,10 @@ std::string safe(Text which, std::string_view text) {
     // Random by nature, and what people search by: masked only where they are something else.
     case Text::session_id:
     case Text::request_id:
-      return may_hold_secret(text) ? sanitise(text, text_limit(which)) : std::string(text);
+      return is_suspect(which, text) ? sanitise(text, text_limit(which)) : std::string(text);
+    // JSON that is to stay JSON: it can't be masked in parts.
+    case Text::usage_raw:
+      return is_suspect(which, text) ? std::string() : std::string(text);
     case Text::model:
     case Text::response_model:
     case Text::service_tier:
@@ -69,8 +83,8 @@ std::string safe(Text which, std::string_view text) {
 
 bool SafeRecord::needed_for(const Record& record) noexcept {
   if (record->failed || record->has_error || record->ended != Ended::complete) return true;
-  return std::any_of(client_texts.begin(), client_texts.end(),
-                     [&](Text which) { return may_hold_secret(record.text(which)); });
+  return std::any_of(free_texts.begin(), free_texts.end(),
+                     [&](Text which) { return is_suspect(which, record.text(which)); });
 }
 
 SafeRecord::SafeRecord(const Record& record) : facts_(record.facts()) {

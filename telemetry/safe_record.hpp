@@ -18,8 +18,8 @@ class SafeRecord {
   explicit SafeRecord(const Record& record);
   [[nodiscard]] Record record() const noexcept { return {facts_, texts_}; }
 
-  /// Whether a record must be copied before it is kept: it failed, or a client wrote into it what looks like
-  /// a secret.
+  /// Whether a record must be copied before it is kept: it failed, or somebody wrote into it what looks
+  /// like a secret.
   static bool needed_for(const Record& record) noexcept;
 
  private:

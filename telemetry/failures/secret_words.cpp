@@ -124,14 +124,14 @@ std::size_t key_prefix(std::string_view text) noexcept {
     std::size_t least;   ///< characters that must follow
     bool exact = false;  ///< letter case counts: the prefix alone is too common
   };
-  static constexpr std::array<Prefix, 37> prefixes{{
-      {"sk-", 4},         {"sk_", 4},         {"pk-", 6},    {"pk_", 6},       {"rk_", 6},    {"rk-", 6},
-      {"sess-", 6},       {"ghp_", 4},        {"gho_", 4},   {"ghu_", 4},      {"ghs_", 4},   {"ghr_", 4},
-      {"github_pat_", 4}, {"aiza", 6},        {"hf_", 6},    {"xai-", 4},      {"gsk_", 4},   {"ek_", 6},
-      {"cpamp_", 6},      {"r8_", 6},         {"glpat-", 4}, {"npm_", 8},      {"nvapi-", 4}, {"pplx-", 4},
-      {"tvly-", 4},       {"whsec_", 4},      {"xoxb-", 4},  {"xoxp-", 4},     {"xoxa-", 4},  {"xoxs-", 4},
-      {"AKIA", 12, true}, {"ASIA", 12, true}, {"ya29.", 4},  {"eyJ", 8, true}, {"fw_", 8},    {"sbp_", 8},
-      {"dop_v1_", 4},
+  static constexpr std::array<Prefix, 38> prefixes{{
+      {"sk-", 4},         {"sk_", 4},           {"pk-", 6},    {"pk_", 6},       {"rk_", 6},    {"rk-", 6},
+      {"sess-", 6},       {"ghp_", 4},          {"gho_", 4},   {"ghu_", 4},      {"ghs_", 4},   {"ghr_", 4},
+      {"github_pat_", 4}, {"aiza", 6},          {"hf_", 6},    {"xai-", 4},      {"gsk_", 4},   {"ek_", 6},
+      {"cpamp_", 6},      {"r8_", 6},           {"glpat-", 4}, {"npm_", 8},      {"nvapi-", 4}, {"pplx-", 4},
+      {"tvly-", 4},       {"whsec_", 4},        {"xoxb-", 4},  {"xoxp-", 4},     {"xoxa-", 4},  {"xoxs-", 4},
+      {"AKIA", 12, true}, {"ASIA", 12, true},   {"ya29.", 4},  {"eyJ", 8, true}, {"fw_", 8},    {"sbp_", 8},
+      {"dop_v1_", 4},     {"GOCSPX-", 8, true},
   }};
   for (const Prefix& prefix : prefixes) {
     if (text.size() < prefix.begin.size() + prefix.least) continue;

@@ -53,6 +53,40 @@ TEST_CASE("what a client wrote into a request that went well is made safe where 
   }
 }
 
+TEST_CASE("what a backend wrote into an answer that went well is made safe where it looks like a secret") {
+  for (const Text where :
+       {Text::response_model, Text::response_service_tier, Text::finish, Text::usage_raw}) {
+    for (const std::string& secret : {std::string(key), std::string("jane.doe@example.com"),
+                                      std::string("GOCSPX-abcdEFGH1234ijklMNOP5678")}) {
+      const Made made(
+          {{where, where == Text::usage_raw ? R"({"total_tokens":7,"note":")" + secret + "\"}" : secret}});
+      INFO(static_cast<int>(where) << " " << secret);
+      REQUIRE(SafeRecord::needed_for(made.record()));
+      CHECK(SafeRecord(made.record()).record().texts().find(secret) == std::string_view::npos);
+    }
+  }
+  const Made made(
+      {{Text::response_model, "gpt-5.4-2026-03-05"},
+       {Text::response_service_tier, "default"},
+       {Text::finish, "max_output_tokens"},
+       {Text::usage_raw,
+        R"({"input_tokens":1,"service_tier":"standard","server_tool_use":{"web_search_requests":0}})"}});
+  CHECK_FALSE(SafeRecord::needed_for(made.record()));
+}
+
+TEST_CASE("a name that is no single word is made safe") {
+  for (const std::string& name :
+       {std::string("Bearer abcdefgh12345678"), std::string("password=hunter2hunter2"),
+        std::string(R"({"role":"user","content":"my secret plan"})")}) {
+    for (const Text where : {Text::model, Text::session_id, Text::response_model}) {
+      const Made made({{where, name}});
+      INFO(static_cast<int>(where) << " " << name);
+      REQUIRE(SafeRecord::needed_for(made.record()));
+      CHECK(SafeRecord(made.record()).record().texts().find(name) == std::string_view::npos);
+    }
+  }
+}
+
 TEST_CASE("a failed record keeps its path, its ids and every other fact") {
   Made made({{Text::path, "/v1/chat/completions"},
              {Text::session_id, "0199f3c2-aaaa-7c40-8d5e-2b6f9a1e0c77"},
