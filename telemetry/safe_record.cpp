@@ -40,13 +40,13 @@ bool may_hold_secret(std::string_view text) noexcept {
 }
 
 /// Whether it is one word by nature, so that blanks, quotes or assignments make it something else.
-bool is_one_word(Text which) noexcept {
-  return which != Text::path && which != Text::user_agent && which != Text::usage_raw;
-}
+bool is_one_word(Text which) noexcept { return which != Text::path && which != Text::user_agent; }
 
 bool is_suspect(Text which, std::string_view text) noexcept {
-  return may_hold_secret(text) ||
-         (is_one_word(which) && text.find_first_of(" \"'={") != std::string_view::npos);
+  if (may_hold_secret(text)) return true;
+  // A usage object's names and words never need an escape.
+  if (which == Text::usage_raw) return text.find_first_of("\\=") != std::string_view::npos;
+  return is_one_word(which) && text.find_first_of(" \"'={") != std::string_view::npos;
 }
 
 std::string safe(Text which, std::string_view text) {

@@ -74,6 +74,12 @@ TEST_CASE("what a backend wrote into an answer that went well is made safe where
   CHECK_FALSE(SafeRecord::needed_for(made.record()));
 }
 
+TEST_CASE("a usage object that quotes something is not kept") {
+  const Made made({{Text::usage_raw, R"({"total_tokens":7,"note":"\"content\":\"my secret plan\""})"}});
+  REQUIRE(SafeRecord::needed_for(made.record()));
+  CHECK(SafeRecord(made.record()).record().text(Text::usage_raw).empty());
+}
+
 TEST_CASE("a name that is no single word is made safe") {
   for (const std::string& name :
        {std::string("Bearer abcdefgh12345678"), std::string("password=hunter2hunter2"),
