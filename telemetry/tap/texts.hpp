@@ -61,8 +61,9 @@ class Texts {
   /// Puts a text aside under a name that is_staged() knows.
   void stage(Text which, std::string_view text) noexcept;
   [[nodiscard]] bool staged(Text which) const noexcept { return (staged_mask_ & bit(which)) != 0; }
+  /// Empty where none is staged: what was staged before may lie in no block any more.
   [[nodiscard]] std::string_view get_staged(Text which) const noexcept {
-    return at(staged_[index(which) - first_staged]);
+    return staged(which) ? at(staged_[index(which) - first_staged]) : std::string_view();
   }
   /// The staged text takes the place of the one in force; nothing where none was staged.
   void commit(Text which) noexcept;

@@ -163,6 +163,17 @@ TEST_CASE("an event without content says nothing, least of all what the one befo
   CHECK(record.text(Text::usage_raw) == R"({"input_tokens":1,"output_tokens":2})");
 }
 
+TEST_CASE("numbers of an object that never closes count without its bytes") {
+  Watch watch("/v1/messages");
+  std::string stream =
+      "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1}}}\n\n"
+      "data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":2,\"stale\":1}}\n\n"
+      "data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":3,\n\n";
+  const Watched& record = watch.events({stream});
+  CHECK(record.facts.tokens[TokenKind::output] == 3);
+  CHECK(record.text(Text::usage_raw).empty());
+}
+
 TEST_CASE("only a numbers of unfinished chunks are known: partial, though the stream ended well") {
   Watch watch("/v1beta/models/gemini-3:streamGenerateContent?alt=sse");
   const Watched& record = watch.events(
