@@ -220,13 +220,15 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
 
   const routing::Decision decision = config_->table.decide(request.target, worker_.path_scratch);
   shape_ = http::shape_for(decision.path, fields.has(h1::FieldId::anthropic_version), accept_of(fields));
-  if (decision.refusal == routing::Refusal::none && !decision.is_asterisk) {
+  const bool routed = decision.refusal == routing::Refusal::none && !decision.is_asterisk;
+  if (routed) {
     route_ = decision.route;
     dialect_ = telemetry::dialect_of(decision.path);
     management_ = decision.path.starts_with("/v0/management");
   }
   find_client(request);
-  start_tap(request, decision.path);
+  // A path that was refused belongs to no API, here as in the counters.
+  start_tap(request, routed ? decision.path : std::string_view());
   if (std::optional<OwnAnswer> refused = admit_body()) return refused;
 
   if (request.method == "CONNECT" || request.method == "TRACE")
@@ -352,6 +354,7 @@ Task<bool> Exchange::relay() {
         lease_.endpoint().cells().retries.add();
         lease_.drop();
         fresh = true;
+        waited_ += now() - request_out_;
         if (cause_ != Cause::none) break;
         continue;
       }
@@ -516,14 +519,20 @@ void Exchange::finish_with_cause() noexcept {
 }
 
 /// Says in the log what a backend did to this exchange. What clients do is theirs, and only counted.
-void Exchange::complain() const {
+void Exchange::complain() const noexcept {
   const std::string_view what = log_words_of(cause_);
   if (what.empty()) return;
   const auto upstream = static_cast<std::size_t>(*route_->upstream);
   const std::string& name = config_->settings.upstreams[upstream].name;
-  worker_.complain(fmt::format("{}: {}{}{} (request {}, route {}{})", name, what, detail_.empty() ? "" : ": ",
-                               detail_, std::string_view(request_id_, request_id_length_), route_->label,
-                               relayed_ ? ", after its response had begun" : ""));
+  try {
+    worker_.complain(fmt::format("{}: {}{}{} (request {}, route {}{})", name, what,
+                                 detail_.empty() ? "" : ": ", detail_,
+                                 std::string_view(request_id_, request_id_length_), route_->label,
+                                 relayed_ ? ", after its response had begun" : ""));
+  } catch (const std::exception&) {
+    // Without memory for a line there is none; the exchange is counted all the same.
+    return;
+  }
 }
 
 }  // namespace portico::proxy

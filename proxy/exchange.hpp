@@ -94,7 +94,7 @@ class Exchange {
   [[nodiscard]] telemetry::RouteLabel route_label() const noexcept;
   [[nodiscard]] std::uint64_t since_begun(Moment moment) const noexcept { return (moment - begun_) / 1000; }
   void finish_with_cause() noexcept;
-  void complain() const;
+  void complain() const noexcept;
   [[nodiscard]] const conf::Timeouts& timeouts() const noexcept { return config_->settings.timeouts; }
 
   /// What a body's framing made of some bytes.
@@ -191,7 +191,7 @@ class Exchange {
 
   // What the record says of times; 0 where it did not come to that.
   Moment begun_ = now();
-  Moment waited_ = 0;        // for a connection to the upstream, in nanoseconds
+  Moment waited_ = 0;        // for connections to the upstream, and on one that died, in nanoseconds
   Moment request_out_ = 0;   // the head was handed to the upstream's socket
   Moment response_in_ = 0;   // the response's head was there
   Moment response_out_ = 0;  // it was handed to the client's socket

@@ -59,7 +59,6 @@ Task<Exchange::HeadResult> Exchange::read_response_head() {
     }
 
     response_head_size_ = scanner.size();
-    response_in_ = now();
     const std::string_view head = input.data().substr(0, response_head_size_);
     response_ = {};
     if (const h1::HeadError error = h1::parse_response(head, head_request_, worker_.fields, response_);
@@ -68,6 +67,8 @@ Task<Exchange::HeadResult> Exchange::read_response_head() {
       cause_ = Cause::response_malformed;
       break;
     }
+    // An interim response is not the one that the client waits for.
+    if (response_.status >= 200 || response_.status == 101) response_in_ = now();
     if (response_.status >= 200) co_return HeadResult::final;
     if (response_.status == 101) {
       const h1::Field* accept = worker_.fields.find(h1::FieldId::sec_websocket_accept);

@@ -1,6 +1,7 @@
 #include "telemetry/cells.hpp"
 
 #include <algorithm>
+#include <new>
 
 namespace portico::telemetry {
 namespace {
@@ -45,8 +46,12 @@ void Histogram::observe_us(std::uint64_t us) noexcept {
   sum_.add(us);
 }
 
-Counter& WorkerCells::requests(RouteLabel route, Dialect dialect, int code) {
-  return block_of(requests_[pair_slot(route, dialect)], owned_codes_)[code];
+Counter& WorkerCells::requests(RouteLabel route, Dialect dialect, int code) noexcept {
+  try {
+    return block_of(requests_[pair_slot(route, dialect)], owned_codes_)[code];
+  } catch (const std::bad_alloc&) {
+    return uncounted_;
+  }
 }
 
 EndpointCells& WorkerCells::endpoint(EndpointLabel label) {

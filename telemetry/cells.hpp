@@ -108,8 +108,9 @@ class WorkerCells {
   static constexpr std::size_t max_endpoints = 256;
   static constexpr std::size_t max_listeners = 64;
 
-  /// Worker only. The first call for a pair allocates its block.
-  Counter& requests(RouteLabel route, Dialect dialect, int code);
+  /// Worker only. The first call for a pair allocates its block; without memory for it a counter that nobody
+  /// reads.
+  Counter& requests(RouteLabel route, Dialect dialect, int code) noexcept;
   EndpointCells& endpoint(EndpointLabel label);
   ListenerCells& listener(ListenerLabel label);
 
@@ -129,6 +130,7 @@ class WorkerCells {
   std::array<std::atomic<CodeCounters*>, max_routes * dialect_count> requests_{};
   std::array<std::atomic<EndpointCells*>, max_endpoints> endpoints_{};
   std::array<std::atomic<ListenerCells*>, max_listeners> listeners_{};
+  Counter uncounted_;
   std::vector<std::unique_ptr<CodeCounters>> owned_codes_;
   std::vector<std::unique_ptr<EndpointCells>> owned_endpoints_;
   std::vector<std::unique_ptr<ListenerCells>> owned_listeners_;

@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <boost/json.hpp>
@@ -111,6 +113,48 @@ TEST_CASE("a streamed answer leaves a record with its tokens and times", "[telem
   CHECK(record.at("duration_seconds").is_number());
   CHECK(record.at("key").at("mask") == "sk-t...9f3c");
   CHECK(proxy.metric("portico_tokens_total") == 29);
+}
+
+TEST_CASE("what comes before the final response is not its first byte", "[telemetry]") {
+  Origin cpa([](Connection& connection) {
+    connection.read_request();
+    connection.send("HTTP/1.1 103 Early Hints\r\n\r\n");
+    std::this_thread::sleep_for(300ms);
+  });
+  Portico proxy{{.cpa = cpa.url()}};
+  Client client = proxy.connect();
+  client.send(post(chat, asks_stream));
+  client.read_until("HTTP/1.1 502");
+  const json::object record = only_record(proxy);
+  CHECK(record.at("status") == 502);
+  CHECK(record.at("time_to_first_byte_seconds").as_double() >= 0.3);
+}
+
+TEST_CASE("the wait on a pooled connection that died is not Portico's own time", "[telemetry]") {
+  constexpr double waited = 0.5;
+  Origin cpa([&](Connection& connection) {
+    connection.read_request();
+    connection.send(ok("first"));
+    if (connection.number() > 0) return;
+    connection.read_request();
+    std::this_thread::sleep_for(std::chrono::duration<double>(waited));
+  });
+  Portico proxy{{.cpa = cpa.url()}};
+  Client client = proxy.connect();
+  REQUIRE(client.exchange(get("/v1/models")).status == 200);
+  REQUIRE(client.exchange(get("/v1/models")).status == 200);
+  REQUIRE(proxy.metric("portico_upstream_retries_total") == 1);
+  double all = 0;
+  for (const json::value& record : records(proxy, 2)) all += record.at("duration_seconds").as_double();
+  CHECK(proxy.metric("portico_overhead_seconds_count") == 2);
+  CHECK(proxy.metric("portico_overhead_seconds_sum") <= all - waited);
+}
+
+TEST_CASE("a path that is refused is of no API, in its record as in the counters", "[telemetry]") {
+  Portico proxy{{}};
+  REQUIRE(proxy.exchange(get("/v0/management%2fconfig")).status == 400);
+  CHECK(only_record(proxy).at("dialect") == "other");
+  CHECK(proxy.metric("portico_requests_total", {R"(dialect="other")"}) == 1);
 }
 
 TEST_CASE("a client that leaves right after the last event has its whole answer", "[telemetry]") {
