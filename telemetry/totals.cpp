@@ -11,8 +11,11 @@ EndpointTotals totals_of(const Registry& registry, EndpointLabel label) {
   for (std::size_t w = 0; w < registry.workers(); ++w) {
     const EndpointCells* cells = registry.worker(w).endpoint_block(label);
     if (cells == nullptr) continue;
-    used = true;
-    someone_succeeded = someone_succeeded || cells->up.value() != 0;
+    // Each worker has the block from the start; one that never tried knows nothing.
+    if (cells->connects.value() != 0 || cells->connect_failures.value() != 0 || cells->up.value() == 0) {
+      used = true;
+      someone_succeeded = someone_succeeded || cells->up.value() != 0;
+    }
     totals.active += cells->active.value();
     totals.idle += cells->idle.value();
     totals.connecting += cells->connecting.value();

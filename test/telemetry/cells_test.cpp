@@ -76,7 +76,9 @@ TEST_CASE("an endpoint is up unless every worker that used it says down") {
   REQUIRE(totals_of(registry, label).up);
   registry.worker(0).endpoint(label).up.set(0);
   REQUIRE_FALSE(totals_of(registry, label).up);
-  registry.worker(2).endpoint(label).up.set(1);
+  registry.worker(1).endpoint(label);
+  REQUIRE_FALSE(totals_of(registry, label).up);
+  registry.worker(2).endpoint(label).connects.add();
   REQUIRE(totals_of(registry, label).up);
   registry.worker(2).endpoint(label).up.set(0);
   REQUIRE_FALSE(totals_of(registry, label).up);
