@@ -186,8 +186,8 @@ Task<Endpoint::Connected> Endpoint::connect(Deadline deadline, Stream** cancelle
   }
   *canceller = nullptr;
   cells_.connecting.sub();
-  cells_.connects.add();
   if (outcome.result == Io::ok) {
+    cells_.connects.add();
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(TimerWheel::Clock::now() - began);
     cells_.connect_time.observe_us(static_cast<std::uint64_t>(took.count()));
     outcome.lease = Lease(*this, *connection.release(), false);
