@@ -54,6 +54,8 @@ Task<bool> Exchange::acquire(bool fresh) {
       lease_ = endpoint->take_idle(!idempotent_ || management_);
       if (lease_) co_return true;
     }
+    // A record names whom it was tried with, should it come to no more.
+    endpoint_ = endpoint->label();
     const Deadline deadline = worker_.reactor.wheel.in(timeouts().connect);
     const Moment asked = now();
     Endpoint::Connected connected = co_await endpoint->connect(deadline, &connecting_);

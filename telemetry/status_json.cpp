@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include <boost/json.hpp>
@@ -84,9 +86,10 @@ json::array upstreams_json(const Registry& registry, const ProcessState& state) 
 
 std::string render_status(const Registry& registry, const ProcessState& state, Moment now) {
   // The clock may have been set back since the start.
-  const double uptime = state.started == Moment{}
-                            ? 0.0
-                            : std::max(0.0, std::chrono::duration<double>(now - state.started).count());
+  const std::int64_t uptime =
+      state.started == Moment{}
+          ? 0
+          : std::max<std::int64_t>(0, std::chrono::floor<std::chrono::seconds>(now - state.started).count());
   const json::object out{
       {"version", PORTICO_VERSION},
       {"pid", ::getpid()},

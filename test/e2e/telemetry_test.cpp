@@ -254,6 +254,7 @@ TEST_CASE("what Portico answers itself is recorded with its code", "[telemetry]"
   CHECK(all[1].at("failure").at("category") == "client_request");
   CHECK(all[2].at("failure").at("category") == "limit");
   CHECK(all[3].at("failed") == true);
+  CHECK(all[3].at("endpoint") == "http://127.0.0.1:1");
   CHECK(all[4].at("failed") == false);
   CHECK(all[4].at("failure").is_null());
   CHECK(proxy.metric("portico_requests_total") == 5);
