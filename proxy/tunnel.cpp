@@ -73,16 +73,15 @@ Task<void> Exchange::tunnel() {
   const bool orderly = cause_ == Cause::none && (io == Io::eof || io == Io::timeout);
   session_.end = orderly ? Session::End::linger : Session::End::reset;
   telemetry::Ended how = telemetry::Ended::complete;
-  if (cause_ == Cause::client_gone) {
+  // A turn was in flight, and it is the client that ended its side first.
+  const bool left = orderly && tunnel_ending_ && tap_.settled(how) == telemetry::Ended::backend_broke_off;
+  if (cause_ == Cause::client_gone || left) {
     how = telemetry::Ended::client_gone;
   } else if (cause_ == Cause::client_stalled || (io == Io::timeout && !tunnel_ending_)) {
     tunnel_timed_out_ = cause_ != Cause::client_stalled;
     how = telemetry::Ended::timeout;
   } else if (!orderly) {
     how = telemetry::Ended::backend_broke_off;
-  } else if (tunnel_ending_ && tap_.settled(how) == telemetry::Ended::backend_broke_off) {
-    // A turn was in flight, and it is the client that ended its side first.
-    how = telemetry::Ended::client_gone;
   }
   finish(how, status_);
 }
