@@ -12,6 +12,7 @@ namespace portico::telemetry {
 namespace {
 
 constexpr std::size_t least_shown_length = 16;
+constexpr std::size_t least_full_length = 20;  // from here on what stays hidden is long enough
 constexpr std::size_t most_shown = 8;
 constexpr std::string_view gap = "...";
 constexpr std::string_view hidden = "****";
@@ -54,7 +55,8 @@ std::string_view query_value(std::string_view target, std::string_view name) noe
 }
 
 void write_mask(std::string_view key, KeyMark& mark) noexcept {
-  const std::size_t shown = key.size() < least_shown_length ? 0 : std::min(key.size() / 4, most_shown);
+  std::size_t shown = key.size() < least_full_length ? key.size() / 4 : most_shown;
+  if (key.size() < least_shown_length) shown = 0;
   const std::size_t head = shown - shown / 2;
   const auto put = [&mark](std::string_view text) {
     for (const char c : text) mark.mask[mark.mask_size++] = c > ' ' && c <= '~' ? c : '?';

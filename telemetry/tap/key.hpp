@@ -39,8 +39,9 @@ class KeyMarker {
   KeyMarker(KeyMarker&&) noexcept;
   KeyMarker& operator=(KeyMarker&&) noexcept;
 
-  /// SipHash-2-4 with 128 bits, and a mask such as `sk-a...9f3c`: at most a quarter of the key is shown, and
-  /// nothing of one shorter than 16 bytes (`****`). An empty key gives the empty mark.
+  /// SipHash-2-4 with 128 bits, and a mask such as `sk-a...9f3c`: four characters of each end, a quarter of a
+  /// key shorter than 20 bytes, and nothing of one shorter than 16 (`****`). An empty key gives the empty
+  /// mark.
   [[nodiscard]] KeyMark mark(std::string_view key) noexcept;
 
  private:

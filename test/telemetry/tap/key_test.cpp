@@ -56,13 +56,15 @@ TEST_CASE("no key gives the empty mark") {
   CHECK(marker.mark("").mask_text().empty());
 }
 
-TEST_CASE("a mask shows at most a quarter of a key and nothing of a short one") {
+TEST_CASE("a mask shows four characters of each end, less of a short key and nothing of a very short one") {
   const std::vector<std::pair<std::string_view, std::string_view>> cases{
       {"x", "****"},
       {"sk-123456789012", "****"},
       {"sk-1234567890123", "sk...23"},
       {"sk-1234567890123456", "sk...56"},
-      {"sk-12345678901234567", "sk-...67"},
+      {"sk-1234567890123457", "sk...57"},
+      {"sk-12345678901234567", "sk-1...4567"},
+      {"sk-front-fixture-0001", "sk-f...0001"},
       {"sk-abcdefghijklmnopqrstuvwxy9f3c", "sk-a...9f3c"},
       {"sk-a23456789012345678901234567890123456789012345678901234567899f3c", "sk-a...9f3c"},
       {"sk\xff\n567890123456789012345678\"0\x01 ", "sk??...\"0??"},
