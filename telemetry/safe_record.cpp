@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "telemetry/failures/sanitise.hpp"
 #include "telemetry/failures/secret_words.hpp"
@@ -16,37 +17,43 @@ constexpr std::array free_texts{Text::path,         Text::user_agent,       Text
                                 Text::request_id,   Text::response_model,   Text::response_service_tier,
                                 Text::finish,       Text::usage_raw};
 
-bool is_word(char c) noexcept {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+/// What a character may mean for a secret.
+enum Class : std::uint8_t { plain = 0, word = 1, mark = 2, escape = 4, at = 8 };
+
+constexpr auto classes = [] {
+  std::array<std::uint8_t, 256> table{};
+  for (unsigned char c = '0'; c <= '9'; ++c) table[c] = word;
+  for (unsigned char c = 'a'; c <= 'z'; ++c) table[c] = word;
+  for (unsigned char c = 'A'; c <= 'Z'; ++c) table[c] = word;
+  for (const unsigned char c : {' ', '"', '\'', '{'}) table[c] = mark;
+  table['='] = mark | escape;
+  table['\\'] = escape;
+  table['@'] = at;
+  table['%'] = at;
+  return table;
+}();
+
+/// What makes a text suspect besides an address and a key's beginning.
+std::uint8_t suspect_classes(Text which) noexcept {
+  // Blanks and the like stand in an agent, and may in a path; anything else is one word by nature.
+  if (which == Text::path || which == Text::user_agent) return plain;
+  // A usage object's names and words never need an escape.
+  return which == Text::usage_raw ? escape : mark;
 }
 
-/// Whether a key may begin with this letter; most words are told apart by it.
-bool may_begin_key(char c) noexcept {
-  constexpr std::string_view firsts = "sSpPrRgGaAhHxXeEcCnNtTwWyYfFdD";
-  return firsts.find(c) != std::string_view::npos;
-}
-
-/// Whether the text holds what a name, a path or an agent never does: an address with `@`, or a key's
-/// beginning.
-bool may_hold_secret(std::string_view text) noexcept {
-  if (text.find('@') != std::string_view::npos || text.find("%40") != std::string_view::npos) return true;
-  bool inside = false;
+/// Whether the text holds what it never does by nature: an address with `@`, a key's beginning, or a
+/// character that makes more than a name of it.
+bool is_suspect(Text which, std::string_view text) noexcept {
+  const std::uint8_t wrong = suspect_classes(which);
+  std::uint8_t before = plain;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool word = is_word(text[i]);
-    if (word && !inside && may_begin_key(text[i]) && key_prefix(text.substr(i)) > 0) return true;
-    inside = word;
+    const std::uint8_t now = classes[static_cast<unsigned char>(text[i])];
+    if ((now & wrong) != 0) return true;
+    if (now == at && (text[i] == '@' || text.substr(i, 3) == "%40")) return true;
+    if (now == word && before != word && key_prefix(text.substr(i)) > 0) return true;
+    before = now;
   }
   return false;
-}
-
-/// Whether it is one word by nature, so that blanks, quotes or assignments make it something else.
-bool is_one_word(Text which) noexcept { return which != Text::path && which != Text::user_agent; }
-
-bool is_suspect(Text which, std::string_view text) noexcept {
-  if (may_hold_secret(text)) return true;
-  // A usage object's names and words never need an escape.
-  if (which == Text::usage_raw) return text.find_first_of("\\=") != std::string_view::npos;
-  return is_one_word(which) && text.find_first_of(" \"'={") != std::string_view::npos;
 }
 
 std::string safe(Text which, std::string_view text) {

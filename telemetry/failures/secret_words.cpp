@@ -133,17 +133,30 @@ std::size_t key_prefix(std::string_view text) noexcept {
       {"AKIA", 12, true}, {"ASIA", 12, true},   {"ya29.", 4},  {"eyJ", 8, true}, {"fw_", 8},    {"sbp_", 8},
       {"dop_v1_", 4},     {"GOCSPX-", 8, true},
   }};
+  // Every word of every record is asked about, and hardly any begins with two such letters.
+  static constexpr auto beginnings = [] {
+    std::array<bool, 128 * 128> table{};
+    for (const Prefix& prefix : prefixes)
+      table[static_cast<std::size_t>(to_lower(prefix.begin[0])) * 128 +
+            static_cast<std::size_t>(to_lower(prefix.begin[1]))] = true;
+    return table;
+  }();
+  if (text.size() < 2) return 0;
+  const auto first = static_cast<unsigned char>(to_lower(text[0]));
+  const auto second = static_cast<unsigned char>(to_lower(text[1]));
+  if (first >= 128 || second >= 128 || !beginnings[first * std::size_t{128} + second]) return 0;
   for (const Prefix& prefix : prefixes) {
     if (text.size() < prefix.begin.size() + prefix.least) continue;
     const bool begins =
         std::equal(prefix.begin.begin(), prefix.begin.end(), text.begin(),
                    [&](char word, char c) { return word == (prefix.exact ? c : to_lower(c)); });
+    if (!begins) continue;
     const std::string_view rest = text.substr(prefix.begin.size(), prefix.least);
     const bool goes_on = std::all_of(rest.begin(), rest.end(), [](char c) {
       return is_digit(c) || is_upper(c) || is_letter(c) ||
              std::string_view("-_.*").find(c) != std::string_view::npos;
     });
-    if (begins && goes_on) return prefix.begin.size();
+    if (goes_on) return prefix.begin.size();
   }
   return 0;
 }
