@@ -25,7 +25,7 @@ constexpr auto classes = [] {
   for (unsigned char c = '0'; c <= '9'; ++c) table[c] = word;
   for (unsigned char c = 'a'; c <= 'z'; ++c) table[c] = word;
   for (unsigned char c = 'A'; c <= 'Z'; ++c) table[c] = word;
-  for (const unsigned char c : {' ', '"', '\'', '{'}) table[c] = mark;
+  for (const char c : {' ', '"', '\'', '{'}) table[static_cast<unsigned char>(c)] = mark;
   table['='] = mark | escape;
   table['\\'] = escape;
   table['@'] = at;

@@ -134,17 +134,18 @@ std::size_t key_prefix(std::string_view text) noexcept {
       {"dop_v1_", 4},     {"GOCSPX-", 8, true},
   }};
   // Every word of every record is asked about, and hardly any begins with two such letters.
+  constexpr std::size_t letters = 128;
   static constexpr auto beginnings = [] {
-    std::array<bool, 128 * 128> table{};
+    std::array<std::array<bool, letters>, letters> table{};
     for (const Prefix& prefix : prefixes)
-      table[static_cast<std::size_t>(to_lower(prefix.begin[0])) * 128 +
-            static_cast<std::size_t>(to_lower(prefix.begin[1]))] = true;
+      table[static_cast<unsigned char>(to_lower(prefix.begin[0]))]
+           [static_cast<unsigned char>(to_lower(prefix.begin[1]))] = true;
     return table;
   }();
   if (text.size() < 2) return 0;
   const auto first = static_cast<unsigned char>(to_lower(text[0]));
   const auto second = static_cast<unsigned char>(to_lower(text[1]));
-  if (first >= 128 || second >= 128 || !beginnings[first * std::size_t{128} + second]) return 0;
+  if (first >= letters || second >= letters || !beginnings[first][second]) return 0;
   for (const Prefix& prefix : prefixes) {
     if (text.size() < prefix.begin.size() + prefix.least) continue;
     const bool begins =
