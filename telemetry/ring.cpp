@@ -48,8 +48,7 @@ bool Ring::try_push(const Record& record) noexcept {
   const std::uint64_t next = head + padded + size;
   pushed_.add();
   head_.store(next, std::memory_order_seq_cst);
-  const bool filling = next - seen_tail_ > capacity() / 2;
-  if (filling) [[unlikely]]
+  if (next - seen_tail_ > capacity() / 2) [[unlikely]]
     seen_tail_ = tail_.load(std::memory_order_acquire);
   waker_.wake_for(next - seen_tail_ > capacity() / 2);
   return true;

@@ -26,7 +26,7 @@ namespace portico::telemetry {
 
 /// Numbers of all rings together.
 struct RingTotals {
-  std::uint64_t records = 0;       ///< taken out of the rings
+  std::uint64_t records = 0;       ///< put into the rings, those that still wait included
   std::uint64_t dropped_full = 0;  ///< lost because a ring was full
   std::uint64_t used_bytes = 0;    ///< of records that wait at this moment
 };

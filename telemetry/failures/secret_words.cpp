@@ -274,10 +274,10 @@ bool is_request_field(std::string_view name) noexcept {
 }
 
 bool is_file_path(std::string_view path) noexcept {
-  static constexpr std::array<std::string_view, 21> roots{
-      "/home/",  "/root/",    "/users/",   "/etc/",     "/var/",  "/tmp/",  "/opt/",
-      "/usr/",   "/srv/",     "/mnt/",     "/data/",    "/app/",  "/proc/", "/run/",
-      "/media/", "/private/", "/library/", "/volumes/", "/work/", "/lib/",  "/auths/"};
+  static constexpr std::array<std::string_view, 20> roots{
+      "/home/",  "/root/",    "/users/",   "/etc/",     "/var/", "/tmp/",  "/opt/",
+      "/usr/",   "/srv/",     "/mnt/",     "/data/",    "/app/", "/proc/", "/run/",
+      "/media/", "/private/", "/library/", "/volumes/", "/lib/", "/auths/"};
   static constexpr std::array<std::string_view, 21> endings{
       ".json",   ".yaml", ".yml", ".toml", ".env", ".pem", ".key", ".crt",  ".txt", ".log",  ".db",
       ".sqlite", ".conf", ".ini", ".go",   ".py",  ".js",  ".ts",  ".sock", ".md",  ".jsonl"};
