@@ -299,6 +299,7 @@ void Exchange::find_client(const h1::RequestHead& request) {
 void Exchange::start_tap(const h1::RequestHead& request, std::string_view path) {
   telemetry::RequestFacts facts = request_facts(request);
   facts.path = path;
+  facts.dialect = dialect_;
   facts.request_id = request_id();
   facts.client = worker_.chain.client();
   if (route_ != nullptr && route_->upstream) facts.owner = config_->table.upstream_name(*route_->upstream);

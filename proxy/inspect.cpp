@@ -159,6 +159,7 @@ class Inspector {
     const routing::Decision decision = table.decide(request.target, scratch);
     telemetry::RequestFacts facts = request_facts(request);
     facts.path = decision.path;
+    facts.dialect = telemetry::dialect_of(decision.path);
     if (decision.route != nullptr && decision.route->upstream)
       facts.owner = table.upstream_name(*decision.route->upstream);
     to_head_ = request.method == "HEAD";

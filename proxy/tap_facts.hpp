@@ -9,8 +9,8 @@
 
 namespace portico::proxy {
 
-/// What stands in the head itself; path, client, labels and time are the caller's to add. A head that could
-/// not be parsed gives what was read of it.
+/// What stands in the head itself; path, dialect, client, labels and time are the caller's to add. A head
+/// that could not be parsed gives what was read of it.
 telemetry::RequestFacts request_facts(const h1::RequestHead& head) noexcept;
 
 /// Precondition: a final response or a 101.

@@ -22,8 +22,9 @@ inline constexpr std::array<std::string_view, 6> session_headers{
 /// The request's head. Empty where the request has no such field.
 struct RequestFacts {
   std::string_view method;
-  std::string_view target;  ///< as sent
-  std::string_view path;    ///< the reading of the target: decides dialect and operation
+  std::string_view target;           ///< as sent
+  std::string_view path;             ///< the reading of the target: decides the operation
+  Dialect dialect = Dialect::other;  ///< of the path: dialect_of()
   std::string_view request_id;
   std::string_view client;  ///< believed address of the client
   std::string_view owner;   ///< name of the upstream; empty where Portico itself answers

@@ -128,7 +128,7 @@ void Tap::State::begin(const RequestFacts& head) noexcept {
   facts.listener = head.listener;
   facts.route = head.route;
   facts.websocket = head.websocket;
-  facts.dialect = dialect_of(head.path);
+  facts.dialect = head.dialect;
   facts.operation = operation_of(facts.dialect, head.method, head.path, head.websocket);
   facts.request_coding = coding_of(head.content_encoding);
   post = head.method == "POST";

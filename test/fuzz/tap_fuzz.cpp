@@ -108,6 +108,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   input.request.method = (data[0] & 0x80U) != 0 ? "GET" : "POST";
   input.request.target = targets[data[0] % targets.size()];
   input.request.path = input.request.target.substr(0, input.request.target.find('?'));
+  input.request.dialect = dialect_of(input.request.path);
   input.request.has_body = true;
   input.request.websocket = data[1] % 8 == 7;
   input.request.content_encoding = encodings[data[1] / 8U % encodings.size()];

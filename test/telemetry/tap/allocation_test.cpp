@@ -67,6 +67,7 @@ void begin(Tap& tap, TapContext& context) {
   RequestFacts facts;
   facts.method = "POST";
   facts.target = facts.path = "/v1/chat/completions";
+  facts.dialect = dialect_of(facts.path);
   facts.request_id = "0123456789abcdef0123456789abcdef";
   facts.client = "192.0.2.1";
   facts.user_agent = "OpenAI/JS 6.49.0";

@@ -21,6 +21,7 @@ class Watch final : public RecordSink {
     request.method = method;
     request.target = target;
     request.path = target.substr(0, target.find('?'));
+    request.dialect = dialect_of(request.path);
     request.owner = "cpa";
     request.has_body = true;
     response.status = 200;
