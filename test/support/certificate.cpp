@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <stdexcept>
@@ -163,6 +164,8 @@ void replace_file(const std::string& path, const std::string& text) {
   std::ofstream file(fresh, std::ios::binary | std::ios::trunc);
   file << text;
   file.close();
+  std::filesystem::permissions(fresh,
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   check(file.good() && std::rename(fresh.c_str(), path.c_str()) == 0, path.c_str());
 }
 

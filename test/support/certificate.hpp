@@ -89,7 +89,7 @@ class Authority {
 /// A certificate that nobody but itself vouches for.
 Certificate self_signed(const CertificateOptions& options = {});
 
-/// Puts `text` where `path` is in one step, as tools that renew certificates do.
+/// Puts `text` where `path` is in one step, as tools that renew certificates do. Only its owner may read it.
 void replace_file(const std::string& path, const std::string& text);
 
 }  // namespace portico::test
