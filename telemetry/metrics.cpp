@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <string_view>
 #include <vector>
@@ -136,6 +138,27 @@ void read_upstream_up(const MetricsInput& in, MetricsWriter& out) {
       }
     }
   });
+}
+
+// The first name, as people know it, unless another certificate has it too (RSA beside ECDSA): then the file.
+void read_certificate_expiry(const MetricsInput& in, MetricsWriter& out) {
+  const std::vector<CertificateState>& all = in.state.certificates;
+  const auto label = [&](const CertificateState& certificate) -> std::string_view {
+    if (certificate.names.empty()) return certificate.file;
+    const std::string& name = certificate.names.front();
+    const auto same = std::count_if(all.begin(), all.end(), [&](const CertificateState& other) {
+      return !other.names.empty() && other.names.front() == name;
+    });
+    return same == 1 ? name : certificate.file;
+  };
+  std::vector<std::string_view> seen;
+  for (const CertificateState& certificate : all) {
+    const std::string_view name = label(certificate);
+    if (std::find(seen.begin(), seen.end(), name) != seen.end()) continue;
+    seen.push_back(name);
+    const auto since_epoch = certificate.not_after.time_since_epoch();
+    out.sample({name}, std::int64_t{std::chrono::floor<std::chrono::seconds>(since_epoch).count()});
+  }
 }
 
 template <auto ProcessUsage::*Number>
@@ -324,12 +347,18 @@ constexpr std::array families{
     MetricFamily{
         {"portico_access_log_errors", Type::counter, "", "Failed attempts to open or write the access log."},
         read_access_log<&AccessLogTotals::errors>},
+    MetricFamily{{"portico_tls_certificate_expiry_seconds",
+                  Type::gauge,
+                  "seconds",
+                  "When the certificate expires, in seconds since the epoch.",
+                  {"certificate"}},
+                 read_certificate_expiry},
     MetricFamily{
         {"portico_config_reload_success", Type::gauge, "",
-         "1 if the last attempt to read the settings succeeded, else 0."},
+         "1 if the last attempt to read the settings or changed certificates succeeded, else 0."},
         [](const MetricsInput& in, MetricsWriter& out) { out.sample({}, flag(in.state.last_reload_ok)); }},
     MetricFamily{{"portico_config_reloads", Type::counter, "",
-                  "Attempts to read the settings anew since the process started."},
+                  "Attempts to read the settings or changed certificates anew since the process started."},
                  [](const MetricsInput& in, MetricsWriter& out) { out.sample({}, in.state.reloads); }},
     MetricFamily{{"portico_workers", Type::gauge, "", "Worker threads."},
                  [](const MetricsInput& in, MetricsWriter& out) {
@@ -422,6 +451,7 @@ std::string render_reference() {
       "| `category` | {} |\n"
       "| `field` | {} |\n"
       "| `reason` | `ring_full`: the telemetry thread did not keep up |\n"
+      "| `certificate` | its first name; its file if it has none or another certificate has the same |\n"
       "| `version` | of the binary |\n",
       WorkerCells::max_routes - 1, joined_names<Dialect>(dialect_count), joined_names<Ended>(ended_count),
       WorkerCells::max_listeners - 1, WorkerCells::max_endpoints - 1,

@@ -29,6 +29,14 @@ struct EndpointState {
   std::vector<std::string> addresses;  ///< what its host name resolves to at present; empty: does not resolve
 };
 
+/// A certificate that clients are shown.
+struct CertificateState {
+  std::string file;                ///< of the chain, as in the settings
+  std::vector<std::string> names;  ///< host names, then addresses
+  std::chrono::system_clock::time_point not_after{};
+  std::string key_type;  ///< `EC P-256`, `RSA 2048`
+};
+
 /// What the control thread knows and the endpoint shows. Replaced whole.
 struct ProcessState {
   bool ready = false;  ///< all listeners accept
@@ -43,6 +51,7 @@ struct ProcessState {
   std::vector<std::string> listeners;  ///< addresses as bound, named as Registry::listener() was told
   std::vector<RouteState> routes;
   std::vector<EndpointState> endpoints;
+  std::vector<CertificateState> certificates;
 };
 
 }  // namespace portico::telemetry

@@ -122,6 +122,10 @@ constexpr std::array status_rows{
         "upstreams[].endpoints[]",
         "`endpoint` (URL), `addresses` it resolves to (empty: it does not), `up`, `connections` {`active`, "
         "`idle`, `connecting`}, and since the start `connects`, `connect_failures`, `reused`, `retries`"},
+    FieldRow{
+        "certificates[]",
+        "that clients are shown: `file` of the chain, `names` (hosts, then addresses), `not_after` when it "
+        "expires, `key_type`"},
 };
 
 constexpr std::array routes_rows{

@@ -82,6 +82,19 @@ json::array upstreams_json(const Registry& registry, const ProcessState& state) 
   return out;
 }
 
+json::array certificates_json(const ProcessState& state) {
+  json::array out;
+  for (const CertificateState& certificate : state.certificates) {
+    json::array names;
+    for (const std::string& name : certificate.names) names.emplace_back(utf8(name));
+    out.push_back({{"file", utf8(certificate.file)},
+                   {"names", std::move(names)},
+                   {"not_after", moment_json(certificate.not_after)},
+                   {"key_type", utf8(certificate.key_type)}});
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string render_status(const Registry& registry, const ProcessState& state, Moment now) {
@@ -105,7 +118,8 @@ std::string render_status(const Registry& registry, const ProcessState& state, M
         {"reloads", state.reloads},
         {"last_reload_ok", state.last_reload_ok}}},
       {"listeners", listeners_json(registry, state)},
-      {"upstreams", upstreams_json(registry, state)}};
+      {"upstreams", upstreams_json(registry, state)},
+      {"certificates", certificates_json(state)}};
   return json::serialize(out);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -10,6 +11,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -79,6 +81,8 @@ class Example {
     state.workers = 2;
     state.reloads = 3;
     state.endpoints = {{"cpa", "http://127.0.0.1:8317", {"127.0.0.1"}}};
+    const std::chrono::system_clock::time_point expiry{std::chrono::seconds(1'794'150'245)};
+    state.certificates = {{"/etc/tls/a.pem", {"a.example", "www.a.example"}, expiry, "EC P-256"}};
     usage.cpu_seconds = 12.25;
     usage.resident_bytes = 25'000'000;
     usage.virtual_bytes = 125'000'000;
@@ -220,4 +224,23 @@ TEST_CASE("without stores what comes from records is left out, not zero") {
   CHECK(text.find("\nportico_tokens_total{") == std::string::npos);
   CHECK(text.find("\nportico_tap_records_total ") == std::string::npos);
   CHECK(text.find("\nportico_streams ") != std::string::npos);
+}
+
+TEST_CASE("a certificate is labelled by its first name, or by its file where that would not tell it apart") {
+  Example example;
+  const std::chrono::system_clock::time_point expiry{std::chrono::seconds(1'800'000'000)};
+  example.state.certificates = {{"/tls/one.pem", {"one.example", "shared.example"}, expiry, "EC P-256"},
+                                {"/tls/rsa.pem", {"two.example"}, expiry, "RSA 2048"},
+                                {"/tls/ec.pem", {"two.example"}, expiry, "EC P-256"},
+                                {"/tls/ec.pem", {"two.example"}, expiry, "EC P-256"},
+                                {"/tls/none.pem", {}, expiry, "EC P-256"}};
+  const std::string text = example.render(MetricsFormat::prometheus_text);
+  const std::string name = "\nportico_tls_certificate_expiry_seconds{certificate=";
+  std::vector<std::string> labels;
+  for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
+    const std::size_t from = at + name.size();
+    labels.push_back(text.substr(from, text.find('\n', from) - from));
+  }
+  CHECK(labels == std::vector<std::string>{"\"one.example\"} 1800000000", "\"/tls/rsa.pem\"} 1800000000",
+                                           "\"/tls/ec.pem\"} 1800000000", "\"/tls/none.pem\"} 1800000000"});
 }
