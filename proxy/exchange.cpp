@@ -7,6 +7,7 @@
 #include <cstring>
 #include <exception>
 
+#include "proxy/h2/request_stream.hpp"
 #include "proxy/http/forward.hpp"
 #include "proxy/tap_facts.hpp"
 
@@ -137,15 +138,16 @@ std::string_view accept_of(const h1::HeadFields& fields) noexcept {
 
 }  // namespace
 
-Exchange::Exchange(Session& session, std::size_t head_size) noexcept
-    : session_(session),
-      worker_(session.worker),
-      client_(session.stream),
-      config_(session.worker.config()),
+Exchange::Exchange(Client& client, std::size_t head_size) noexcept
+    : side_(client),
+      worker_(client.worker),
+      client_(client.stream),
+      h2_(client.h2),
+      config_(client.worker.config()),
       head_size_(head_size) {}
 
 Task<bool> Exchange::run() {
-  session_.exchange = this;
+  side_.exchange = this;
   worker_.cells.streams.add();
   bool again = false;
   std::exception_ptr exception;
@@ -168,7 +170,7 @@ Task<bool> Exchange::run() {
   }
   client_.input.unwatch();
   worker_.cells.streams.sub();
-  session_.exchange = nullptr;
+  side_.exchange = nullptr;
   assert(finished_);
   if (exception) std::rethrow_exception(exception);
   co_return again;
@@ -199,7 +201,7 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
     shape_ = http::shape_for(rough_path(request.target), false, {});
     worker_.fields.clear();
     request.fields = &worker_.fields;
-    worker_.chain.assign(session_.peer);
+    worker_.chain.assign(side_.peer);
     start_tap(request, {});
     return OwnAnswer{answer_of(error), h1::sentence_of(error), nullptr};
   }
@@ -286,7 +288,7 @@ std::optional<Exchange::OwnAnswer> Exchange::admit_body() {
 /// Whom the backend is told, and the record: the peer, or whom a trusted one names.
 void Exchange::find_client(const h1::RequestHead& request) {
   const conf::Settings& settings = config_->settings;
-  const http::Peer& peer = session_.peer;
+  const http::Peer& peer = side_.peer;
   const bool trusted = peer.is_unix ? config_->trusted.trusts_unix() : config_->trusted.trusts(peer.ip);
   if (trusted) {
     worker_.chain.assign(peer, *request.fields, settings.client_address_header, config_->trusted);
@@ -304,7 +306,7 @@ void Exchange::start_tap(const h1::RequestHead& request, std::string_view path) 
   facts.client = worker_.chain.client();
   if (route_ != nullptr && route_->upstream) facts.owner = config_->table.upstream_name(*route_->upstream);
   facts.worker = static_cast<std::uint16_t>(worker_.index());
-  facts.listener = static_cast<std::uint16_t>(session_.listener);
+  facts.listener = static_cast<std::uint16_t>(side_.listener);
   facts.route = static_cast<std::uint16_t>(route_label());
   facts.start_unix_us = worker_.unix_time_us(begun_);
   tap_.request_head(worker_.tap, facts);
@@ -317,8 +319,9 @@ void Exchange::write_head(const h1::RequestHead& request) {
   facts.host = request.host;
   facts.request_id = request_id();
   facts.via = settings.via;
+  facts.proto = side_.kind == ListenerKind::tls ? "https" : "http";
   if (peer_trusted_) {
-    facts.proto = http::forwarded_proto(fields, "http");
+    facts.proto = http::forwarded_proto(fields, facts.proto);
     facts.host = http::forwarded_host(fields, request.host);
   }
   facts.client = worker_.chain.client();
@@ -382,7 +385,7 @@ Task<bool> Exchange::answer_cause() {
   const CauseWords words = words_of(cause_);
   if (!words.answer || worker_.cutting()) {
     finish(words.how, words.status);
-    session_.end = Session::End::reset;
+    side_.end = Client::End::reset;
     co_return false;
   }
   const bool again = co_await answer(OwnAnswer{*words.answer, words.sentence, nullptr});
@@ -423,17 +426,27 @@ Task<bool> Exchange::answer(OwnAnswer own) {
   }
   own_answer_ = true;
   if (response_in_ == 0) response_in_ = now();
-  const Io written = co_await client_.output.write(text, timeouts().client_write);
+  const Io written = co_await write_answer(side_, text, timeouts().client_write);
   finish(how, status_);
   if (written != Io::ok) {
-    session_.end = Session::End::reset;
+    side_.end = Client::End::reset;
     co_return false;
   }
-  if (close) session_.end = Session::End::linger;
+  if (close) side_.end = Client::End::linger;
   co_return !close;
 }
 
-Task<void> Exchange::refuse_head(Session& session, AnswerCode code, std::string_view sentence,
+/// An answer of Portico's own, head and body in one text that stays until it is written.
+Output::Write Exchange::write_answer(Client& client, std::string& text, std::chrono::milliseconds gap) {
+  if (client.h2 == nullptr) return client.stream.output.write(text, gap);
+  const std::size_t head = text.find("\r\n\r\n") + 4;
+  const bool bodiless = head == text.size();
+  client.h2->respond({text.data(), head}, bodiless);
+  client.h2->finish({});
+  return client.stream.output.write(std::string_view(text).substr(head), gap);
+}
+
+Task<void> Exchange::refuse_head(Client& client, AnswerCode code, std::string_view sentence,
                                  std::string_view head) {
   // The request line may be whole even though the head is not: its path decides the answer's shape.
   const std::size_t line_end = std::min(head.find_first_of("\r\n"), head.size());
@@ -445,17 +458,17 @@ Task<void> Exchange::refuse_head(Session& session, AnswerCode code, std::string_
   http::AnswerFacts facts;
   facts.shape = http::shape_for(path.substr(0, path.find(' ')), false, {});
   facts.sentence = sentence;
-  facts.request_id = session.worker.request_ids.next(id);
-  facts.date = session.worker.http_date();
+  facts.request_id = client.worker.request_ids.next(id);
+  facts.date = client.worker.http_date();
   facts.close = true;
-  const std::string text = http::format_answer(code, facts);
-  const conf::Settings& settings = session.worker.config()->settings;
+  std::string text = http::format_answer(code, facts);
+  const conf::Settings& settings = client.worker.config()->settings;
   const std::size_t method = line.find(' ') == std::string_view::npos ? 0 : line.find(' ');
-  account_for_refusal(session.worker, session.listener, session.peer, line.substr(0, method), path,
+  account_for_refusal(client.worker, client.listener, client.peer, line.substr(0, method), path,
                       facts.request_id, code);
   const std::chrono::milliseconds gap = settings.timeouts.client_write;
-  const Io written = co_await session.stream.output.write(text, gap);
-  session.end = written == Io::ok ? Session::End::linger : Session::End::reset;
+  const Io written = co_await write_answer(client, text, gap);
+  client.end = written == Io::ok ? Client::End::linger : Client::End::reset;
 }
 
 void Exchange::account_for_refusal(Worker& worker, telemetry::ListenerLabel listener, const http::Peer& peer,

@@ -21,12 +21,13 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/client.hpp"
 #include "proxy/h1/body.hpp"
 #include "proxy/h1/head.hpp"
 #include "proxy/http/answer.hpp"
 #include "proxy/moment.hpp"
-#include "proxy/session.hpp"
 #include "proxy/upstream.hpp"
+#include "proxy/worker.hpp"
 #include "telemetry/tap/tap.hpp"
 
 namespace portico::proxy {
@@ -51,17 +52,17 @@ enum class Cause : std::uint8_t {
 
 class Exchange {
  public:
-  /// The head is the first `head_size` bytes of the session's input.
-  Exchange(Session& session, std::size_t head_size) noexcept;
+  /// The head is the first `head_size` bytes of the client's input.
+  Exchange(Client& client, std::size_t head_size) noexcept;
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
-  /// Runs it to its end. True when the client's connection may carry another exchange; otherwise session.end
+  /// Runs it to its end. True when the client's connection may carry another exchange; otherwise client.end
   /// says how to close.
   Task<bool> run();
 
-  /// For a request whose head could not be read: answers, and the connection ends.
-  static Task<void> refuse_head(Session& session, http::AnswerCode code, std::string_view sentence,
+  /// For a request whose head could not be read: answers, and the client ends.
+  static Task<void> refuse_head(Client& client, http::AnswerCode code, std::string_view sentence,
                                 std::string_view head);
   /// Counts and records a request that was answered by Portico without becoming an exchange. What is not
   /// known is empty.
@@ -89,6 +90,7 @@ class Exchange {
   [[nodiscard]] std::string_view request_id() const noexcept { return {request_id_, request_id_length_}; }
   Task<bool> relay();
   Task<bool> answer(OwnAnswer own);
+  static Output::Write write_answer(Client& client, std::string& text, std::chrono::milliseconds gap);
   Task<bool> answer_cause();
   void finish(telemetry::Ended how, int status) noexcept;
   [[nodiscard]] telemetry::RouteLabel route_label() const noexcept;
@@ -100,8 +102,7 @@ class Exchange {
   /// What a body's framing made of some bytes.
   struct Fed {
     std::size_t consumed = 0;
-    std::size_t forward = 0;     // of those, from the front, what goes on as it is
-    std::string_view payload{};  // only for a client that gets the payload alone
+    std::size_t forward = 0;  // of those, from the front, what goes on as it is
     h1::BodyReader::Status status = h1::BodyReader::Status::more;
   };
 
@@ -122,17 +123,21 @@ class Exchange {
   Task<bool> relay_response();
   void decide_connection() noexcept;
   Block write_response_head();
-  Fed feed_response(std::string_view input) noexcept;
+  template <class Take>
+  Fed feed_response(std::string_view input, Take take) noexcept;
   Task<bool> relay_body(Block head);
+  Output::Write write_raw(std::string_view head, std::string_view input, Fed& fed);
+  Output::Write write_payload(std::span<char> head, std::string_view input, Fed& fed, Block& runs);
 
   // tunnel.cpp
   Task<void> tunnel();
   Task<void> tunnel_upward();
   void tunnel_is_used() noexcept;
 
-  Session& session_;
+  Client& side_;
   Worker& worker_;
   Stream& client_;
+  h2::RequestStream* h2_;  // null over HTTP/1.1
   ConfigPtr config_;
   std::size_t head_size_;
 
@@ -183,7 +188,8 @@ class Exchange {
   int status_ = 0;
   bool relayed_ = false;       // bytes of a final response went to the client
   bool close_client_ = false;  // the client was told, or will find, that its connection ends
-  bool payload_only_ = false;  // an HTTP/1.0 client can't read the chunked coding
+  bool payload_only_ = false;  // HTTP/1.0 and HTTP/2 don't know the chunked coding
+  std::string trailer_text_;   // of the response, while it is being written
   bool tunnelling_ = false;
   bool tunnel_ending_ = false;
   bool tunnel_timed_out_ = false;

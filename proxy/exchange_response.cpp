@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/exchange.hpp"
+#include "proxy/h2/request_stream.hpp"
 #include "proxy/http/forward.hpp"
 #include "proxy/tap_facts.hpp"
 
@@ -101,6 +102,10 @@ Task<bool> Exchange::relay_interim(const h1::ResponseHead& head) {
   http::ClientHeadFacts facts;
   facts.client_minor = client_minor_;
   const std::size_t size = http::write_client_head(head, facts, {out.data(), out.size()});
+  if (h2_ != nullptr) {
+    h2_->interim({out.data(), size});
+    co_return true;
+  }
   const Io io = co_await client_.output.write(std::string_view(out.data(), size), timeouts().client_write);
   if (io == Io::ok) co_return true;
   abort(io == Io::timeout ? Cause::client_stalled : Cause::client_gone);
@@ -110,6 +115,12 @@ Task<bool> Exchange::relay_interim(const h1::ResponseHead& head) {
 /// Whether the client's connection outlives this response: decided before its head is written, because the
 /// head says so.
 void Exchange::decide_connection() noexcept {
+  if (h2_ != nullptr) {
+    // Streams end by themselves there, and the connection by its own rules.
+    payload_only_ = true;
+    close_client_ = false;
+    return;
+  }
   payload_only_ = client_minor_ == 0 && response_.framing == h1::Framing::chunked;
   close_client_ = !client_keep_alive_ || worker_.draining() || !request_consumed_ || payload_only_ ||
                   response_.framing == h1::Framing::until_close;
@@ -146,7 +157,7 @@ Task<bool> Exchange::relay_response() {
   if (!whole) {
     lease_.drop();
     finish_with_cause();
-    session_.end = Session::End::reset;
+    side_.end = Client::End::reset;
     co_return false;
   }
   if (upstream.open() && response_.keep_alive && input.empty() && !input.ended() && request_sent_) {
@@ -156,7 +167,7 @@ Task<bool> Exchange::relay_response() {
   }
   finish(telemetry::Ended::complete, status_);
   if (!close_client_) co_return true;
-  session_.end = request_consumed_ && client_.input.empty() ? Session::End::close : Session::End::linger;
+  side_.end = request_consumed_ && client_.input.empty() ? Client::End::close : Client::End::linger;
   co_return false;
 }
 
@@ -169,7 +180,7 @@ Block Exchange::write_response_head() {
   facts.close = close_client_;
   facts.keep_alive = !close_client_ && client_minor_ == 0;
   facts.relay_trailers = te_trailers_;
-  facts.dechunk = client_minor_ == 0;
+  facts.dechunk = payload_only_ || client_minor_ == 0;
   Block out = worker_.reactor.buffers.borrow(response_head_size_ + http::max_added_bytes);
   response_head_out_ = http::write_client_head(response_, facts, {out.data(), out.size()});
   assert(response_head_out_ > 0);
@@ -179,10 +190,13 @@ Block Exchange::write_response_head() {
   return out;
 }
 
-/// Follows the framing over `input` and shows the payload to the tap.
-Exchange::Fed Exchange::feed_response(std::string_view input) noexcept {
+/// Follows the framing over `input` and shows the payload to the tap, and to `take`, which says whether it
+/// has room for another run of it.
+template <class Take>
+Exchange::Fed Exchange::feed_response(std::string_view input, Take take) noexcept {
   Fed fed;
-  while (fed.consumed < input.size() && !response_body_.done()) {
+  bool room = true;
+  while (room && fed.consumed < input.size() && !response_body_.done()) {
     const h1::BodyReader::Piece piece = response_body_.next(input.substr(fed.consumed));
     fed.consumed += piece.consumed;
     fed.forward += piece.forward;
@@ -190,43 +204,74 @@ Exchange::Fed Exchange::feed_response(std::string_view input) noexcept {
     if (!piece.payload.empty()) {
       worker_.cells.response_body_bytes.add(piece.payload.size());
       tap_.response_body(piece.payload);
+      room = take(piece.payload);
     }
-    // An HTTP/1.0 client gets the payload alone: one run at a time.
-    if (piece.status == h1::BodyReader::Status::error || payload_only_) {
-      fed.payload = piece.payload;
-      break;
-    }
+    if (piece.status == h1::BodyReader::Status::error) break;
   }
-  if (response_body_.done()) fed.status = h1::BodyReader::Status::done;
+  if (response_body_.done()) {
+    fed.status = h1::BodyReader::Status::done;
+    if (response_body_.has_trailers()) trailer_text_ = response_body_.write_trailers(te_trailers_);
+  }
   return fed;
+}
+
+/// Head, and body as it came, framing included.
+Output::Write Exchange::write_raw(std::string_view head, std::string_view input, Fed& fed) {
+  fed = feed_response(input, [](std::string_view) { return true; });
+  const std::array<std::string_view, 3> pieces{head, input.substr(0, fed.forward), trailer_text_};
+  return client_.output.write(pieces, timeouts().client_write);
+}
+
+/// Head, and the payload of the body alone, each run of it from where it lies. `runs` lists them until they
+/// are written.
+Output::Write Exchange::write_payload(std::span<char> head, std::string_view input, Fed& fed, Block& runs) {
+  runs = worker_.reactor.buffers.borrow();
+  const std::size_t most = runs.size() / sizeof(iovec);
+  auto* const pieces = reinterpret_cast<iovec*>(runs.data());
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+  const auto add = [&](const char* data, std::size_t size) {
+    // sendmsg takes a pointer to non-const and does not write through it.
+    new (pieces + count++) iovec{const_cast<char*>(data), size};
+    return count < most;
+  };
+  if (h2_ == nullptr && !head.empty()) add(head.data(), head.size());
+  fed = feed_response(input, [&](std::string_view payload) {
+    bytes += payload.size();
+    return add(payload.data(), payload.size());
+  });
+  if (h2_ != nullptr && fed.status != h1::BodyReader::Status::error) {
+    const bool last = response_body_.done();
+    if (!head.empty()) h2_->respond(head, last && bytes == 0 && trailer_text_.empty());
+    if (last) h2_->finish(trailer_text_);
+  }
+  return client_.output.write_all({pieces, count}, timeouts().client_write);
 }
 
 /// Relays the body as it comes, one read in flight, each read written before the next. False when it broke
 /// off, with the cause set.
 Task<bool> Exchange::relay_body(Block head) {
   Input& input = lease_.stream().input;
-  std::string_view head_bytes(head.data(), response_head_out_);
+  std::span<char> head_bytes(head.data(), response_head_out_);
   for (unsigned reads = 1;; ++reads) {
-    const std::string_view bytes = input.data();
-    const Fed fed = feed_response(bytes);
+    Fed fed;
+    Block runs;
+    Output::Write write = payload_only_
+                              ? write_payload(head_bytes, input.data(), fed, runs)
+                              : write_raw({head_bytes.data(), head_bytes.size()}, input.data(), fed);
     if (first_token_ == 0 && tap_.first_token_seen()) first_token_ = now();
     if (fed.status == h1::BodyReader::Status::error) {
       detail_ = "its body breaks the chunked coding";
       cause_ = Cause::response_malformed;
       co_return false;
     }
-    std::string trailers;
-    if (response_body_.done() && response_body_.has_trailers() && !payload_only_) {
-      trailers = response_body_.write_trailers(te_trailers_);
-    }
-    const std::array<std::string_view, 3> pieces{
-        head_bytes, payload_only_ ? fed.payload : bytes.substr(0, fed.forward), trailers};
     relayed_ = true;
-    const Io written = co_await client_.output.write(pieces, timeouts().client_write);
+    const Io written = co_await write;
     if (written != Io::ok) {
       if (cause_ == Cause::none) cause_ = written == Io::timeout ? Cause::client_stalled : Cause::client_gone;
       co_return false;
     }
+    runs.release();
     if (!head_bytes.empty()) {
       head_bytes = {};
       head.release();
@@ -244,7 +289,10 @@ Task<bool> Exchange::relay_body(Block head) {
     const Io got = co_await input.more(deadline);
     if (cause_ != Cause::none) co_return false;
     if (got == Io::ok) continue;
-    if (got == Io::eof && response_.framing == h1::Framing::until_close) co_return true;
+    if (got == Io::eof && response_.framing == h1::Framing::until_close) {
+      if (h2_ != nullptr) h2_->finish({});
+      co_return true;
+    }
     cause_ = got == Io::timeout ? Cause::response_body_timeout : Cause::upstream_broke_off;
     co_return false;
   }

@@ -217,6 +217,7 @@ Listener::Listener(Worker& worker, ListenerSocket socket)
       label_(socket.label),
       cells_(worker.cells.listener(socket.label)),
       unix_(socket.is_unix),
+      kind_(socket.kind),
       readiness_(
           Direction::read,
           [](void* self, bool cancelled) { static_cast<Listener*>(self)->on_ready(cancelled); }, this),
@@ -304,13 +305,13 @@ Listener::Accepted Listener::accept_some(std::size_t most) noexcept {
 void Listener::admit(int fd, const http::Peer& peer) noexcept {
   const WorkerConfig& config = *worker_.config();
   const conf::Limits& limits = config.settings.limits;
-  // A trusted proxy stands for many clients.
-  const bool limited = !peer.is_unix && !config.trusted.trusts(peer.ip);
+  // A trusted proxy stands for many clients, and so does one whose PROXY header will name the client.
+  const bool limited = !peer.is_unix && !config.trusted.trusts(peer.ip) && !config.announces(peer);
   ConnectionLimits::Place place;
   switch (worker_.limits.enter(limited ? &peer.ip : nullptr, limits.connections,
                                limits.connections_per_client, place)) {
     case ConnectionLimits::Verdict::admitted:
-      serve(worker_, label(), fd, peer, place);
+      serve(worker_, label(), kind_, fd, peer, place);
       return;
     case ConnectionLimits::Verdict::too_many:
       cells_.refused.add();

@@ -34,11 +34,19 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+/// What a listener's clients speak.
+enum class ListenerKind : std::uint8_t {
+  plain,
+  tls,
+  redirect,  ///< plain HTTP that is sent on to https://
+};
+
 /// A bound, listening socket on its way to a worker.
 struct ListenerSocket {
   UniqueFd fd;
   telemetry::ListenerLabel label{};
   bool is_unix = false;
+  ListenerKind kind = ListenerKind::plain;
 };
 
 /// Opens `address` once for each of `workers` (SO_REUSEPORT; a unix socket is opened once and duplicated).
@@ -84,6 +92,7 @@ class Listener {
   telemetry::ListenerLabel label_;
   telemetry::ListenerCells& cells_;
   bool unix_;
+  ListenerKind kind_;
   bool stopped_ = false;
   bool posted_ = false;
   bool paused_ = false;

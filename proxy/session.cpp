@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "proxy/exchange.hpp"
+#include "proxy/h2/connection.hpp"
 #include "telemetry/log.hpp"
 
 namespace portico::proxy {
@@ -19,9 +20,9 @@ constexpr std::chrono::milliseconds turn_away_time{1'000};
 constexpr unsigned exchanges_in_a_row = 16;
 }  // namespace
 
-Session::Session(Worker& w, telemetry::ListenerLabel l, const http::Peer& p,
+Session::Session(Worker& w, telemetry::ListenerLabel l, ListenerKind k, const http::Peer& p,
                  ConnectionLimits::Place place) noexcept
-    : worker(w), stream(w.reactor), listener(l), peer(p), place_(place) {
+    : Client(w, w.reactor, l, k, p), place_(place) {
   worker.cells.listener(listener).connections.add();
   worker.add(*this);
 }
@@ -33,10 +34,15 @@ Session::~Session() {
 }
 
 void Session::on_drain() noexcept {
+  if (http2_ != nullptr) http2_->on_drain();
   if (waiting_) stream.input.cancel();
 }
 
 void Session::on_cut() noexcept {
+  if (http2_ != nullptr) {
+    http2_->on_cut();
+    return;
+  }
   if (exchange == nullptr) {
     stream.close();
     return;
@@ -46,12 +52,14 @@ void Session::on_cut() noexcept {
   stream.reset();
 }
 
-Detached serve(Worker& worker, telemetry::ListenerLabel listener, int fd, http::Peer peer,
+Detached serve(Worker& worker, telemetry::ListenerLabel listener, ListenerKind kind, int fd, http::Peer peer,
                ConnectionLimits::Place place) {
-  Session session(worker, listener, peer, place);
+  Session session(worker, listener, kind, peer, place);
   try {
     if (session.stream.adopt(fd)) {
-      co_await session.run_http1();
+      const Session::Opened opened = co_await session.open();
+      if (opened == Session::Opened::http1) co_await session.run_http1();
+      if (opened == Session::Opened::http2) co_await session.run_http2();
       co_await session.finish();
     }
   } catch (const std::exception& error) {
@@ -67,6 +75,10 @@ Task<void> Session::run_http1() {
   for (unsigned exchanges = 1;; ++exchanges) {
     const Head head = co_await read_head();
     if (head == Head::closed) co_return;
+    if (head == Head::http2) {
+      co_await run_http2();
+      co_return;
+    }
     if (head == Head::refused) {
       http::AnswerCode code =
           head_timed_out_ ? http::AnswerCode::request_timeout : http::AnswerCode::bad_request;
@@ -84,6 +96,13 @@ Task<void> Session::run_http1() {
   }
 }
 
+Task<void> Session::run_http2() {
+  h2::Connection connection(*this);
+  http2_ = &connection;
+  co_await connection.run();
+  http2_ = nullptr;
+}
+
 /// Waits for a complete head at the front of the input. An idle connection may wait long for the first byte
 /// of a request, a begun head must be complete soon.
 Task<Session::Head> Session::read_head() {
@@ -95,6 +114,8 @@ Task<Session::Head> Session::read_head() {
   head_timed_out_ = false;
   bool begun = false;
   bool line_skipped = false;
+  bool may_be_http2 = first_ && kind == ListenerKind::plain && settings.http2.cleartext == conf::Switch::on;
+  first_ = false;
   Deadline deadline = worker.reactor.wheel.in(settings.timeouts.keep_alive);
   for (;;) {
     if (!input.empty() && !begun) {
@@ -113,12 +134,19 @@ Task<Session::Head> Session::read_head() {
       }
     }
     const std::string_view bytes = input.data();
+    if (may_be_http2 && !bytes.empty()) {
+      const std::size_t known = std::min(bytes.size(), h2::preface.size());
+      may_be_http2 = bytes.substr(0, known) == h2::preface.substr(0, known);
+      if (may_be_http2 && known == h2::preface.size()) co_return Head::http2;
+    }
     if (!bytes.empty() && bytes.front() != '\r') {
       if (!h1::may_start_request(bytes.front())) {
         head_error_ = h1::HeadError::bad_method;
         co_return Head::refused;
       }
-      const h1::HeadScanner::State state = scanner.scan(bytes);
+      // The preface looks like a head that is complete before it is.
+      const h1::HeadScanner::State state =
+          may_be_http2 ? h1::HeadScanner::State::need_more : scanner.scan(bytes);
       if (state == h1::HeadScanner::State::bad) {
         head_error_ = scanner.error();
         co_return Head::refused;

@@ -1,5 +1,6 @@
 #include "proxy/stream.hpp"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -10,6 +11,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
+#include <new>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -57,15 +60,9 @@ bool Input::make_room(std::size_t limit) {
 }
 
 Input::Got Input::receive() noexcept {
-  if (!block_) {
-    try {
-      block_ = reactor_.buffers.borrow(large_ ? BufferPool::large_size : BufferPool::small_size);
-    } catch (const std::bad_alloc&) {
-      end_state_ = Io::failed;
-      error_ = ENOMEM;
-      return Got::end;
-    }
-  }
+  if (port_ != nullptr) return receive_from_port();
+  if (secure_ != nullptr) return receive_secure();
+  if (!have_block()) return Got::end;
   const std::size_t room = block_.size() - end_;
   ssize_t n = 0;
   do {
@@ -86,15 +83,87 @@ Input::Got Input::receive() noexcept {
     drained_ = true;
     return Got::nothing;
   }
+  return end_with(n == 0 ? Io::eof : Io::failed, n == 0 ? 0 : errno);
+}
+
+/// As receive, through TLS. The end of the handshake counts as something that arrived, and so does a flight
+/// of it that the socket has not taken yet: whoever waits for the handshake looks after both.
+Input::Got Input::receive_secure() noexcept {
+  using Result = SecureSocket::Result;
+  if (!secure_->established()) {
+    switch (secure_->handshake()) {
+      case Result::ok:
+        maybe_more_ = true;
+        return Got::bytes;
+      case Result::wait:
+        if (secure_->pending() > 0) return Got::bytes;
+        maybe_more_ = false;
+        drained_ = true;
+        return Got::nothing;
+      default:
+        return end_with(Io::failed, secure_->error());
+    }
+  }
+  if (!have_block()) return Got::end;
+  std::size_t got = 0;
+  const Result result = secure_->receive({block_.data() + end_, block_.size() - end_}, got);
+  if (result == Result::ok) {
+    end_ += static_cast<std::uint32_t>(got);
+    ++reads_;
+    drained_ = false;
+    maybe_more_ = secure_->more_at_hand() || eager_;
+    return Got::bytes;
+  }
+  if (begin_ == end_) consume(0);
+  if (result == Result::wait) {
+    maybe_more_ = false;
+    drained_ = true;
+    return Got::nothing;
+  }
+  return end_with(result == Result::end ? Io::eof : Io::failed, secure_->error());
+}
+
+/// A port hands over whole blocks, so only when the last one is used up.
+Input::Got Input::receive_from_port() noexcept {
+  if (!empty()) return port_->gone() ? end_with(Io::failed, ECONNRESET) : Got::nothing;
+  const Got got = port_->receive(block_, begin_, end_);
+  if (got == Got::end || got == Got::failed)
+    return end_with(got == Got::end ? Io::eof : Io::failed, got == Got::end ? 0 : ECONNRESET);
+  return got;
+}
+
+/// Memory to receive into; without it the input has ended.
+bool Input::have_block() noexcept {
+  if (block_) return true;
+  try {
+    block_ = reactor_.buffers.borrow(large_ ? BufferPool::large_size : BufferPool::small_size);
+    return true;
+  } catch (const std::bad_alloc&) {
+    end_with(Io::failed, ENOMEM);
+    return false;
+  }
+}
+
+Input::Got Input::end_with(Io state, int error) noexcept {
   maybe_more_ = false;
-  end_state_ = n == 0 ? Io::eof : Io::failed;
-  error_ = n == 0 ? 0 : errno;
+  end_state_ = state;
+  error_ = error;
   return Got::end;
 }
 
 void Input::arm(bool drained) noexcept {
+  if (port_ != nullptr) {
+    port_armed_ = true;
+    return;
+  }
   if (!drained) reactor_.probe_later(*this);
   readiness_.arm(reactor_, fd_, *descriptor_, drained);
+}
+
+void Input::port_event() noexcept {
+  if (!std::exchange(port_armed_, false)) return;
+  // A wait that was cancelled ends as such, unless bytes have come meanwhile.
+  on_ready(false);
 }
 
 void Input::on_ready(bool cancelled) noexcept {
@@ -118,7 +187,7 @@ void Input::on_ready(bool cancelled) noexcept {
       notify(given_up);
     } else {
       arm(true);
-      reactor_.probe_later(*this);
+      watch_for_hangup();
     }
   } else {
     const Got got = receive();
@@ -144,9 +213,9 @@ void Input::notify(Io result) noexcept {
   }
   if (watcher_ == nullptr) return;
   // Re-armed before the call, because the watcher may end this object.
-  if (result == Io::ok && fd_ >= 0 && !readiness_.armed()) {
+  if (result == Io::ok && fd_ >= 0 && !armed()) {
     arm(full());
-    if (full()) reactor_.probe_later(*this);
+    if (full()) watch_for_hangup();
   }
   watcher_(watcher_owner_);
 }
@@ -167,6 +236,7 @@ bool Input::More::await_ready() noexcept {
       in.result_ = Io::ok;
       return true;
     case Got::end:
+    case Got::failed:
       in.result_ = in.end_state_;
       return true;
     case Got::nothing:
@@ -178,7 +248,7 @@ bool Input::More::await_ready() noexcept {
 void Input::More::await_suspend(std::coroutine_handle<> waiter) noexcept {
   input_.waiter_ = waiter;
   input_.timer_.set(deadline_);
-  if (!input_.readiness_.armed()) input_.arm(input_.drained_);
+  if (!input_.armed()) input_.arm(input_.drained_);
 }
 
 Io Input::More::await_resume() noexcept { return input_.result_; }
@@ -192,8 +262,8 @@ void Input::watch(Watcher fn, void* owner) noexcept {
     if (receive() == Got::nothing) break;
   }
   if (ended()) return;
-  if (!readiness_.armed()) arm(drained_ || full());
-  if (full()) reactor_.probe_later(*this);
+  if (!armed()) arm(drained_ || full());
+  if (full()) watch_for_hangup();
 }
 
 void Input::watch_hangup(Watcher fn, void* owner) noexcept {
@@ -201,12 +271,22 @@ void Input::watch_hangup(Watcher fn, void* owner) noexcept {
   watcher_owner_ = owner;
   hold_ = true;
   if (fd_ < 0) return;
-  if (!readiness_.armed()) arm(false);
-  reactor_.probe_later(*this);
+  if (!armed()) arm(false);
+  watch_for_hangup();
+}
+
+/// A port tells of itself that its peer is gone; a socket has to be asked.
+void Input::watch_for_hangup() noexcept {
+  if (port_ == nullptr) reactor_.probe_later(*this);
 }
 
 /// The peer's end can't be received while bytes stand before it, but poll(2) tells.
 bool Input::look_for_hangup() noexcept {
+  if (port_ != nullptr) {
+    if (!port_->gone()) return false;
+    end_state_ = Io::failed;
+    return true;
+  }
   pollfd question{fd_, POLLRDHUP, 0};
   if (::poll(&question, 1, 0) <= 0) return false;
   if ((question.revents & (POLLRDHUP | POLLHUP | POLLERR)) == 0) return false;
@@ -220,8 +300,12 @@ bool Input::quiet() noexcept {
 }
 
 void Input::cancel() noexcept {
-  if (fd_ < 0 || !readiness_.armed()) return;
+  if (fd_ < 0 || !armed()) return;
   cancel_asked_ = true;
+  if (port_ != nullptr) {
+    port_->wake_input();
+    return;
+  }
   readiness_.cancel(reactor_, fd_, *descriptor_);
 }
 
@@ -256,32 +340,42 @@ Output::Output(Reactor& reactor) noexcept
           [](void* self) {
             auto* output = static_cast<Output*>(self);
             output->timed_out_ = true;
+            if (output->port_ != nullptr) {
+              output->port_->withdraw();
+              return;
+            }
             output->readiness_.cancel(output->reactor_, output->fd_, *output->descriptor_);
           },
           this) {}
 
 Output::Write Output::write(std::span<const std::string_view> pieces,
                             std::chrono::milliseconds gap) noexcept {
-  first_ = 0;
-  count_ = 0;
+  std::size_t count = 0;
   for (const std::string_view piece : pieces) {
     if (piece.empty()) continue;
     // sendmsg takes a pointer to non-const and does not write through it.
-    pieces_[count_++] = {const_cast<char*>(piece.data()), piece.size()};
+    own_pieces_[count++] = {const_cast<char*>(piece.data()), piece.size()};
   }
+  return write_all(std::span(own_pieces_).first(count), gap);
+}
+
+Output::Write Output::write_all(std::span<iovec> pieces, std::chrono::milliseconds gap) noexcept {
+  pieces_ = pieces;
   gap_ = gap;
   return Write{*this};
 }
 
 Output::Put Output::send() noexcept {
-  while (first_ < count_) {
+  if (port_ != nullptr) return port_->send(pieces_, sent_);
+  if (secure_ != nullptr) return send_secure();
+  while (!pieces_.empty()) {
     ssize_t n = 0;
-    if (count_ - first_ == 1) {
-      n = ::send(fd_, pieces_[first_].iov_base, pieces_[first_].iov_len, MSG_NOSIGNAL);
+    if (pieces_.size() == 1) {
+      n = ::send(fd_, pieces_.front().iov_base, pieces_.front().iov_len, MSG_NOSIGNAL);
     } else {
       msghdr message{};
-      message.msg_iov = &pieces_[first_];
-      message.msg_iovlen = static_cast<std::size_t>(count_ - first_);
+      message.msg_iov = pieces_.data();
+      message.msg_iovlen = std::min<std::size_t>(pieces_.size(), IOV_MAX);
       n = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
     }
     if (n < 0) {
@@ -292,14 +386,41 @@ Output::Put Output::send() noexcept {
     }
     auto sent = static_cast<std::size_t>(n);
     sent_ += sent;
-    while (first_ < count_ && sent >= pieces_[first_].iov_len) sent -= pieces_[first_++].iov_len;
-    if (first_ == count_) return Put::all;
-    pieces_[first_].iov_base = static_cast<char*>(pieces_[first_].iov_base) + sent;
-    pieces_[first_].iov_len -= sent;
+    while (!pieces_.empty() && sent >= pieces_.front().iov_len) {
+      sent -= pieces_.front().iov_len;
+      pieces_ = pieces_.subspan(1);
+    }
+    if (pieces_.empty()) return Put::all;
+    pieces_.front().iov_base = static_cast<char*>(pieces_.front().iov_base) + sent;
+    pieces_.front().iov_len -= sent;
     // A short write means that the socket's buffer is full; the kernel will say when it is not.
     return Put::some;
   }
   return Put::all;
+}
+
+Output::Put Output::send_secure() noexcept {
+  const std::uint64_t before = sent_;
+  const std::size_t waiting = secure_->pending();
+  const SecureSocket::Result result = secure_->send(pieces_, sent_);
+  while (!pieces_.empty() && pieces_.front().iov_len == 0) pieces_ = pieces_.subspan(1);
+  if (result == SecureSocket::Result::ok) return Put::all;
+  if (result == SecureSocket::Result::wait)
+    return sent_ > before || secure_->pending() < waiting ? Put::some : Put::nothing;
+  error_ = secure_->error();
+  return Put::failed;
+}
+
+void Output::arm() noexcept {
+  if (port_ != nullptr) {
+    port_armed_ = true;
+  } else {
+    readiness_.arm(reactor_, fd_, *descriptor_, true);
+  }
+}
+
+void Output::port_event(bool withdrawn) noexcept {
+  if (std::exchange(port_armed_, false)) on_ready(withdrawn);
 }
 
 bool Output::Write::await_ready() noexcept {
@@ -324,7 +445,7 @@ void Output::Write::await_suspend(std::coroutine_handle<> waiter) noexcept {
   Output& out = output_;
   out.waiter_ = waiter;
   out.timer_.set(out.reactor_.wheel.in(out.gap_));
-  out.readiness_.arm(out.reactor_, out.fd_, *out.descriptor_, true);
+  out.arm();
 }
 
 void Output::on_ready(bool cancelled) noexcept {
@@ -354,14 +475,14 @@ void Output::on_ready(bool cancelled) noexcept {
     }
     if (put == Put::some) {
       timer_.set(reactor_.wheel.in(gap_));
-      readiness_.arm(reactor_, fd_, *descriptor_, true);
+      arm();
       return;
     }
   }
   if (timed_out) {
     finish(Io::timeout);
   } else {
-    readiness_.arm(reactor_, fd_, *descriptor_, true);
+    arm();
   }
 }
 
@@ -391,6 +512,31 @@ bool Stream::adopt(int fd) noexcept {
   fd_ = input.fd_ = output.fd_ = fd;
   input.descriptor_ = output.descriptor_ = &descriptor_;
   return true;
+}
+
+void Stream::attach(Port& port) noexcept {
+  // No descriptor, but not closed either.
+  fd_ = input.fd_ = output.fd_ = std::numeric_limits<int>::max();
+  input.port_ = output.port_ = &port;
+}
+
+void Stream::secure(tls::SslPtr ssl) {
+  secure_ = std::make_unique<SecureSocket>(std::move(ssl), reactor_.buffers, fd_, std::move(input.block_),
+                                           input.begin_, input.end_);
+  input.begin_ = input.end_ = 0;
+  input.maybe_more_ = true;
+  input.secure_ = output.secure_ = secure_.get();
+}
+
+Task<Io> Stream::handshake(std::chrono::milliseconds limit) {
+  const Deadline deadline = reactor_.wheel.in(limit);
+  while (!secure_->established()) {
+    Io io = co_await input.more(deadline);
+    // A flight that the socket did not take at once.
+    if (io == Io::ok && secure_->pending() > 0) io = co_await output.write_all({}, limit);
+    if (io != Io::ok) co_return io;
+  }
+  co_return Io::ok;
 }
 
 Output::Connect Stream::connect(const sockaddr_storage& address, socklen_t length,
@@ -424,27 +570,48 @@ Output::Connect Stream::connect(const sockaddr_storage& address, socklen_t lengt
   return {output, deadline};
 }
 
-void Stream::shutdown_write() const noexcept {
-  if (fd_ >= 0) ::shutdown(fd_, SHUT_WR);
+void Stream::shutdown_write() noexcept {
+  if (fd_ < 0) return;
+  if (input.port_ != nullptr) {
+    input.port_->shutdown_write();
+    return;
+  }
+  if (secure_) secure_->close_notify();
+  ::shutdown(fd_, SHUT_WR);
 }
 
-void Stream::close() noexcept {
+void Stream::close() noexcept { close(false); }
+
+void Stream::reset() noexcept {
+  if (fd_ >= 0 && input.port_ == nullptr) {
+    const linger now{1, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  }
+  close(true);
+}
+
+void Stream::close(bool reset) noexcept {
   if (fd_ < 0) return;
+  if (Port* port = input.port_) {
+    fd_ = input.fd_ = output.fd_ = -1;
+    port->close(reset);
+    if (input.port_armed_) port->wake_input();
+    if (output.port_armed_) port->withdraw();
+    return;
+  }
+  if (secure_) {
+    // Without this word the peer knows that what it got is not the whole.
+    if (!reset) secure_->close_notify();
+    secure_->detach();
+  }
   reactor_.remove(fd_, descriptor_);
   ::close(fd_);
   fd_ = input.fd_ = output.fd_ = -1;
 }
 
-void Stream::reset() noexcept {
-  if (fd_ < 0) return;
-  const linger now{1, 0};
-  ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-  close();
-}
-
 std::size_t Stream::unacknowledged() const noexcept {
   int bytes = 0;
-  if (fd_ < 0 || ::ioctl(fd_, TIOCOUTQ, &bytes) != 0) return 0;
+  if (fd_ < 0 || input.port_ != nullptr || ::ioctl(fd_, TIOCOUTQ, &bytes) != 0) return 0;
   return static_cast<std::size_t>(bytes);
 }
 

@@ -2,24 +2,31 @@
 // One connected socket as the session sees it: an input that keeps what was received until it is consumed,
 // and an output that writes from where the bytes lie.
 //
-// The session, the exchange and the tunnel are written once against Stream. A stream is plain here; a TLS
-// stream is another way to fill the input and to empty the output behind the same functions.
+// The session, the exchange and the tunnel are written once against Stream. What carries it is one of three:
+// the socket itself, TLS on the socket (secure()), or a stream of an HTTP/2 connection (attach()); the input
+// is filled and the output emptied behind the same functions.
 //
-// owns:    the descriptor; the input owns at most one Block, borrowed when bytes are there and given back
-// when empty threads: one worker bytes:   received once into the block; data() is valid until consume(),
-// more() or compact() lifetime: armed operations must have completed before a Stream ends: co_await closed()
+// owns:     the descriptor and what TLS keeps; the input owns at most one Block, borrowed when bytes are
+//           there and given back when empty
+// threads:  one worker
+// bytes:    received once into the block; data() is valid until consume(), more() or make_room()
+// lifetime: armed operations must have completed before a Stream ends: co_await closed()
 
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <array>
 #include <coroutine>
+#include <memory>
 #include <span>
 #include <string_view>
 
 #include <boost/intrusive/list_hook.hpp>
 
+#include "proxy/port.hpp"
 #include "proxy/reactor.hpp"
+#include "proxy/secure_socket.hpp"
+#include "proxy/task.hpp"
 #include "proxy/timer_wheel.hpp"
 
 namespace portico::proxy {
@@ -90,7 +97,7 @@ class Input : public ProbeLink {
 
   /// Ends the present wait as cancelled.
   void cancel() noexcept;
-  [[nodiscard]] bool armed() const noexcept { return readiness_.armed(); }
+  [[nodiscard]] bool armed() const noexcept { return readiness_.armed() || port_armed_; }
   /// After a short read, look for more at once instead of at the next tick: where the peer's end is the
   /// message's end.
   void set_eager(bool eager) noexcept {
@@ -100,24 +107,34 @@ class Input : public ProbeLink {
   /// When nobody has read for this long, a watched input is cancelled.
   void set_idle_deadline(Deadline deadline) noexcept { timer_.set(deadline); }
 
+  /// Used by a Port: there may be something to receive, or wake_input() was asked for.
+  void port_event() noexcept;
+
   /// Used by Reactor: see Reactor::probe_later.
   void probe() noexcept;
   void mark_probe() noexcept { probed_reads_ = reads_; }
 
  private:
   friend class Stream;
-  enum class Got : std::uint8_t { bytes, nothing, end };
+  using Got = Port::Got;
   Got receive() noexcept;
+  Got receive_secure() noexcept;
+  Got receive_from_port() noexcept;
+  bool have_block() noexcept;
+  Got end_with(Io state, int error) noexcept;
   void arm(bool drained) noexcept;
   void on_ready(bool cancelled) noexcept;
   void notify(Io result) noexcept;
   /// Nobody waits for bytes and none can or shall be read.
   [[nodiscard]] bool holding() const noexcept { return !waiter_ && (hold_ || full()); }
   bool look_for_hangup() noexcept;
+  void watch_for_hangup() noexcept;
 
   Reactor& reactor_;
   Reactor::Descriptor* descriptor_ = nullptr;
   int fd_ = -1;
+  SecureSocket* secure_ = nullptr;
+  Port* port_ = nullptr;
   Block block_;
   std::uint32_t begin_ = 0;
   std::uint32_t end_ = 0;
@@ -134,6 +151,7 @@ class Input : public ProbeLink {
   bool timed_out_ = false;
   bool cancel_asked_ = false;  // also where the completion was on its way already
   bool probe_hit_ = false;
+  bool port_armed_ = false;
   std::coroutine_handle<> waiter_;
   Watcher watcher_ = nullptr;
   void* watcher_owner_ = nullptr;
@@ -166,6 +184,8 @@ class Output {
   [[nodiscard]] Write write(std::string_view bytes, std::chrono::milliseconds gap) noexcept {
     return write({&bytes, 1}, gap);
   }
+  /// The same for any number of pieces, which stand in the caller's own array and are used up there.
+  [[nodiscard]] Write write_all(std::span<iovec> pieces, std::chrono::milliseconds gap) noexcept;
 
   class Connect {
    public:
@@ -182,27 +202,34 @@ class Output {
     Deadline deadline_;
   };
 
-  [[nodiscard]] bool armed() const noexcept { return readiness_.armed(); }
+  [[nodiscard]] bool armed() const noexcept { return readiness_.armed() || port_armed_; }
   [[nodiscard]] int error() const noexcept { return error_; }
-  /// Bytes handed to the kernel so far, over the life of the connection.
+  /// Bytes handed on so far, to the kernel or to TLS, over the life of the connection.
   [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
+
+  /// Used by a Port: what was offered has gone on, or was let go of.
+  void port_event(bool withdrawn) noexcept;
 
  private:
   friend class Stream;
-  enum class Put : std::uint8_t { all, some, nothing, failed };
+  using Put = Port::Put;
   Put send() noexcept;
+  Put send_secure() noexcept;
+  void arm() noexcept;
   void on_ready(bool cancelled) noexcept;
   void finish(Io result) noexcept;
 
   Reactor& reactor_;
   Reactor::Descriptor* descriptor_ = nullptr;
   int fd_ = -1;
-  std::array<iovec, max_pieces> pieces_;
-  std::uint8_t first_ = 0;
-  std::uint8_t count_ = 0;
+  SecureSocket* secure_ = nullptr;
+  Port* port_ = nullptr;
+  std::array<iovec, max_pieces> own_pieces_;
+  std::span<iovec> pieces_;  // what is still to be sent
   Io result_ = Io::ok;
   bool timed_out_ = false;
   bool connecting_ = false;
+  bool port_armed_ = false;
   int error_ = 0;
   std::uint64_t sent_ = 0;
   std::chrono::milliseconds gap_{0};
@@ -227,11 +254,22 @@ class Stream {
   [[nodiscard]] Output::Connect connect(const sockaddr_storage& address, socklen_t length,
                                         Deadline deadline) noexcept;
 
+  /// Becomes one stream of something that carries many. `port` must outlive it.
+  void attach(Port& port) noexcept;
+
+  /// From here on everything goes through TLS; what the input holds already is the beginning of it.
+  /// Precondition: open, nothing is armed.
+  void secure(tls::SslPtr ssl);
+  /// Completes the handshake. failed: secured()->error(), and OpenSSL's own verdict in its SSL.
+  Task<Io> handshake(std::chrono::milliseconds limit);
+  /// The TLS on it, or null.
+  [[nodiscard]] SecureSocket* secured() const noexcept { return secure_.get(); }
+
   [[nodiscard]] bool open() const noexcept { return fd_ >= 0; }
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
   /// Ends our direction: the peer reads to the end of what was sent.
-  void shutdown_write() const noexcept;
+  void shutdown_write() noexcept;
   /// Closes; a peer that is still reading gets what was sent. Present and later operations end as cancelled.
   void close() noexcept;
   /// Closes with a reset, so that the peer can't take what it got for the whole.
@@ -260,9 +298,12 @@ class Stream {
   Output output;
 
  private:
+  void close(bool reset) noexcept;
+
   Reactor& reactor_;
   Reactor::Descriptor descriptor_ = nullptr;
   int fd_ = -1;
+  std::unique_ptr<SecureSocket> secure_;
 };
 
 /// Awaitable: lets other events of the worker run first.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/exchange.hpp"
+#include "proxy/h2/request_stream.hpp"
 #include "proxy/http/forward.hpp"
 
 namespace portico::proxy {
@@ -29,8 +30,12 @@ Task<void> Exchange::tunnel() {
   input_released_ = true;
   Block head = write_response_head();
   input.consume(response_head_size_);
-  Io io = co_await client_.output.write(std::string_view(head.data(), response_head_out_),
-                                        timeouts().client_write);
+  std::string_view head_bytes(head.data(), response_head_out_);
+  if (h2_ != nullptr) {
+    h2_->respond({head.data(), response_head_out_}, false);
+    head_bytes = {};
+  }
+  Io io = co_await client_.output.write(head_bytes, timeouts().client_write);
   head.release();
   relayed_ = true;
 
@@ -71,7 +76,7 @@ Task<void> Exchange::tunnel() {
   // An orderly end, or silence for too long, ends as orderly for the client; anything else is passed on as a
   // break.
   const bool orderly = cause_ == Cause::none && (io == Io::eof || io == Io::timeout);
-  session_.end = orderly ? Session::End::linger : Session::End::reset;
+  side_.end = orderly ? Client::End::linger : Client::End::reset;
   telemetry::Ended how = telemetry::Ended::complete;
   // A turn was in flight, and it is the client that ended its side first.
   const bool left = orderly && tunnel_ending_ && tap_.settled(how) == telemetry::Ended::backend_broke_off;

@@ -44,6 +44,7 @@ WorkerConfig::WorkerConfig(const Blueprint& blueprint, std::vector<Upstream> own
     : settings(blueprint.settings),
       table(settings.routes, names_of(settings.upstreams)),
       trusted(settings.trusted_proxies),
+      proxy_protocol_from(settings.proxy_protocol_from),
       route_labels(blueprint.route_labels),
       no_route(blueprint.no_route),
       upstreams(std::move(owners)) {}

@@ -29,6 +29,7 @@
 #include "proxy/listener.hpp"
 #include "proxy/moment.hpp"
 #include "proxy/reactor.hpp"
+#include "proxy/tls/server_contexts.hpp"
 #include "proxy/upstream.hpp"
 #include "routing/table.hpp"
 #include "telemetry/cells.hpp"
@@ -66,9 +67,16 @@ struct WorkerConfig : boost::intrusive_ref_counter<WorkerConfig, boost::thread_u
   conf::Settings settings;
   routing::RouteTable table;
   http::TrustedProxies trusted;
+  http::TrustedProxies proxy_protocol_from;
   std::vector<telemetry::RouteLabel> route_labels;
   telemetry::RouteLabel no_route;
-  std::vector<Upstream> upstreams;  ///< by UpstreamId
+  std::vector<Upstream> upstreams;           ///< by UpstreamId
+  std::shared_ptr<tls::ServerContexts> tls;  ///< this worker's own; null without certificates
+
+  /// Do connections of `peer` begin with a PROXY header?
+  [[nodiscard]] bool announces(const http::Peer& peer) const noexcept {
+    return peer.is_unix ? proxy_protocol_from.trusts_unix() : proxy_protocol_from.trusts(peer.ip);
+  }
 };
 using ConfigPtr = boost::intrusive_ptr<WorkerConfig>;
 

@@ -98,7 +98,8 @@ struct EndpointCells {
 struct ListenerCells {
   Gauge connections;
   Counter accepted;
-  Counter refused;  ///< over a connection limit
+  Counter refused;             ///< over a connection limit
+  Counter handshake_failures;  ///< of TLS
 };
 
 /// Everything one worker counts.

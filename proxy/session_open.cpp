@@ -1,0 +1,69 @@
+// What comes before HTTP on a connection: the PROXY header, TLS, and with it the choice of a version.
+
+#include "proxy/exchange.hpp"
+#include "proxy/h2/connection.hpp"
+#include "proxy/session.hpp"
+#include "proxy/tls/server_contexts.hpp"
+#include "telemetry/log.hpp"
+
+namespace portico::proxy {
+
+namespace {
+// The first byte of a TLS record that holds a handshake (RFC 8446 section 5.1).
+constexpr char tls_handshake = '\x16';
+}  // namespace
+
+Task<Session::Opened> Session::open() {
+  const ConfigPtr config = worker.config();
+  const bool announced = config->announces(peer);
+  if (!announced && kind != ListenerKind::tls) co_return Opened::http1;
+  const Deadline deadline = worker.reactor.wheel.in(config->settings.timeouts.handshake);
+  if (kind != ListenerKind::tls) co_return Opened::http1;
+  const Opened opened = co_await open_tls(deadline);
+  co_return opened;
+}
+
+/// Completes the handshake, and goes on with what ALPN chose.
+Task<Session::Opened> Session::open_tls(Deadline deadline) {
+  const ConfigPtr config = worker.config();
+  Input& input = stream.input;
+  while (input.empty()) {
+    waiting_ = true;
+    const Io io = worker.draining() ? Io::cancelled : co_await input.more(deadline);
+    waiting_ = false;
+    if (io != Io::ok) co_return Opened::closed;
+  }
+  if (input.data().front() != tls_handshake) {
+    if (h1::may_start_request(input.data().front())) co_await answer_plain_http();
+    co_return Opened::closed;
+  }
+  tls::SslPtr ssl = config->tls == nullptr ? nullptr : config->tls->new_session();
+  if (ssl == nullptr) co_return Opened::closed;
+  stream.secure(std::move(ssl));
+  const Io io = co_await stream.handshake(config->settings.timeouts.handshake);
+  if (io != Io::ok) {
+    worker.cells.listener(listener).handshake_failures.add();
+    // OpenSSL has told the client why, where there is a word for it.
+    end = End::linger;
+    co_return Opened::closed;
+  }
+  co_return stream.secured()->alpn() == "h2" ? Opened::http2 : Opened::http1;
+}
+
+/// Plain HTTP where TLS is spoken: says so in words that a person with curl or a browser can read.
+Task<void> Session::answer_plain_http() {
+  char id[32];
+  http::AnswerFacts facts;
+  facts.request_id = worker.request_ids.next(id);
+  facts.date = worker.http_date();
+  facts.close = true;
+  const std::string text = http::format_fixed(
+      400, "text/plain; charset=utf-8",
+      "This port speaks HTTPS, and the request was plain HTTP; use https:// in the URL.\n", facts);
+  Exchange::account_for_refusal(worker, listener, peer, {}, {}, facts.request_id,
+                                http::AnswerCode::bad_request);
+  const Io io = co_await stream.output.write(text, worker.config()->settings.timeouts.client_write);
+  end = io == Io::ok ? End::linger : End::reset;
+}
+
+}  // namespace portico::proxy
