@@ -80,26 +80,6 @@ std::optional<IpAddress> parse_bracketed(std::string_view text) {
   return IpAddress::parse(text);
 }
 
-/// Letters, digits, `-` and `_` in labels; one dot at the end is allowed. A name whose last label is a number
-/// would be read by resolvers as an IPv4 address in one of its odd spellings.
-bool is_host_name(std::string_view text) {
-  if (text.ends_with('.')) text.remove_suffix(1);
-  if (text.empty() || text.size() > max_host_name) return false;
-  bool all_digits = true;
-  while (true) {
-    const auto dot = text.find('.');
-    const std::string_view label = text.substr(0, dot);
-    if (label.empty() || label.size() > max_label || label.front() == '-' || label.back() == '-')
-      return false;
-    if (!std::all_of(label.begin(), label.end(), [](char c) { return is_alnum(c) || c == '-' || c == '_'; }))
-      return false;
-    all_digits = std::all_of(label.begin(), label.end(), is_digit);
-    if (dot == std::string_view::npos) break;
-    text.remove_prefix(dot + 1);
-  }
-  return !all_digits;
-}
-
 bool starts_with_ignoring_case(std::string_view text, std::string_view lower) {
   return text.size() >= lower.size() &&
          std::equal(lower.begin(), lower.end(), text.begin(), [](char a, char b) {
@@ -292,6 +272,25 @@ std::string Url::authority() const {
 std::string Url::text() const {
   if (scheme == Scheme::unix_socket) return std::string(unix_prefix) + path;
   return (scheme == Scheme::https ? "https://" : "http://") + authority();
+}
+
+bool is_host_name(std::string_view text) noexcept {
+  if (text.ends_with('.')) text.remove_suffix(1);
+  if (text.empty() || text.size() > max_host_name) return false;
+  bool all_digits = true;
+  while (true) {
+    const auto dot = text.find('.');
+    const std::string_view label = text.substr(0, dot);
+    if (label.empty() || label.size() > max_label || label.front() == '-' || label.back() == '-')
+      return false;
+    if (!std::all_of(label.begin(), label.end(), [](char c) { return is_alnum(c) || c == '-' || c == '_'; }))
+      return false;
+    all_digits = std::all_of(label.begin(), label.end(), is_digit);
+    if (dot == std::string_view::npos) break;
+    text.remove_prefix(dot + 1);
+  }
+  // Resolvers would read a last label of digits as an IPv4 address in one of its odd spellings.
+  return !all_digits;
 }
 
 }  // namespace portico::conf

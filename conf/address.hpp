@@ -81,4 +81,7 @@ struct Url {
   friend bool operator==(const Url&, const Url&) = default;
 };
 
+/// Letters, digits, `-` and `_` in labels, of which the last is no number; one dot at the end is allowed.
+[[nodiscard]] bool is_host_name(std::string_view text) noexcept;
+
 }  // namespace portico::conf

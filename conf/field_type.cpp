@@ -86,19 +86,15 @@ constexpr std::string_view item_example<ListenAddress> =
     R"(an address such as "0.0.0.0:8080", "[::1]:8080", ":8080" or "unix:/path")";
 template <>
 constexpr std::string_view item_example<Url> =
-    R"(a URL such as "http://127.0.0.1:8317" or "unix:/path", without path, query or user)";
+    R"(a URL such as "http://127.0.0.1:8317", "https://host" or "unix:/path", without path, query or user)";
 template <>
 constexpr std::string_view item_example<Network> =
     R"(a network such as "10.0.0.0/8" (no bits set after the prefix), "fd00::/8", "192.0.2.7" or "unix:")";
 
-template <class T>
-constexpr std::string_view item_noun;
-template <>
-constexpr std::string_view item_noun<ListenAddress> = "addresses";
-template <>
-constexpr std::string_view item_noun<Url> = "URLs";
-template <>
-constexpr std::string_view item_noun<Network> = "networks";
+std::string_view noun_of(const ListType<ListenAddress>&) { return "addresses"; }
+std::string_view noun_of(const ListType<Url>&) { return "URLs"; }
+std::string_view noun_of(const ListType<Network>&) { return "networks"; }
+std::string_view noun_of(const ListType<std::string>& type) { return type.noun; }
 
 std::string quoted_words(std::span<const std::string_view> words) {
   return fmt::format("\"{}\"", fmt::join(words, "\", \""));
@@ -107,6 +103,17 @@ std::string quoted_words(std::span<const std::string_view> words) {
 template <class T>
 std::string expected_item(const Scalar& scalar) {
   return fmt::format("expected {}, found {}", item_example<T>, scalar.shown);
+}
+
+/// What is wrong with a text; std::nullopt: nothing, and it is one.
+std::optional<std::string> text_objection(const TextType& type, const Scalar& scalar) {
+  const std::string found = type.secret ? "" : ", found " + scalar.shown;
+  if (!scalar.text) return "expected a text in quotes" + found;
+  if (scalar.text->size() > type.max)
+    return fmt::format("must be at most {} bytes long, found {}", type.max, scalar.text->size());
+  if (const std::string_view objection = type.objection(*scalar.text); !objection.empty())
+    return std::string(objection) + found;
+  return std::nullopt;
 }
 
 /// Visits a FieldType with what was written for the field.
@@ -155,12 +162,8 @@ class ValueReader {
   }
 
   std::optional<Value> operator()(const TextType& type) const {
-    const std::string found = type.secret ? "" : ", found " + whole_.shown;
-    if (!whole_.text) return wrong("expected a text in quotes" + found);
-    if (whole_.text->size() > type.max)
-      return wrong(fmt::format("must be at most {} bytes long, found {}", type.max, whole_.text->size()));
-    if (const std::string_view objection = type.objection(*whole_.text); !objection.empty())
-      return wrong(std::string(objection) + found);
+    const auto objection = text_objection(type, whole_);
+    if (objection) return wrong(*objection);
     return std::string(*whole_.text);
   }
 
@@ -173,18 +176,17 @@ class ValueReader {
   template <class T>
   std::optional<Value> operator()(const ListType<T>& type) const {
     if (!written_.items)
-      return wrong(fmt::format("expected a list of {}, found {}", item_noun<T>, whole_.shown));
+      return wrong(fmt::format("expected a list of {}, found {}", noun_of(type), whole_.shown));
     const auto& items = *written_.items;
     if (items.size() < type.min)
-      return wrong(fmt::format("expected one or more {}, found an empty list", item_noun<T>));
+      return wrong(fmt::format("expected one or more {}, found an empty list", noun_of(type)));
     if (items.size() > type.max)
-      return wrong(fmt::format("expected at most {} {}, found {}", type.max, item_noun<T>, items.size()));
+      return wrong(fmt::format("expected at most {} {}, found {}", type.max, noun_of(type), items.size()));
 
     std::vector<T> values;
     bool complete = true;
     for (std::size_t i = 0; i < items.size(); ++i) {
-      auto value = items[i].text ? T::parse(*items[i].text) : std::nullopt;
-      if (!value) findings_.report(item_path(path_, i), expected_item<T>(items[i]));
+      auto value = read_item(type, items[i], item_path(path_, i));
       complete = complete && value.has_value();
       if (value) values.push_back(std::move(*value));
     }
@@ -193,6 +195,21 @@ class ValueReader {
   }
 
  private:
+  template <class T>
+  std::optional<T> read_item(const ListType<T>&, const Scalar& item, const std::string& path) const {
+    auto value = item.text ? T::parse(*item.text) : std::nullopt;
+    if (!value) findings_.report(path, expected_item<T>(item));
+    return value;
+  }
+
+  std::optional<std::string> read_item(const ListType<std::string>& type, const Scalar& item,
+                                       const std::string& path) const {
+    const auto objection = text_objection(type.item, item);
+    if (!objection) return std::string(*item.text);
+    findings_.report(path, *objection);
+    return std::nullopt;
+  }
+
   std::optional<Value> wrong(std::string message) const {
     findings_.report(path_, std::move(message));
     return std::nullopt;
@@ -212,8 +229,8 @@ struct TypeNamer {
   std::string operator()(const TextType&) const { return "text"; }
   std::string operator()(const AddressType&) const { return "address"; }
   template <class T>
-  std::string operator()(const ListType<T>&) const {
-    return fmt::format("list of {}", item_noun<T>);
+  std::string operator()(const ListType<T>& type) const {
+    return fmt::format("list of {}", noun_of(type));
   }
 };
 
@@ -234,6 +251,9 @@ struct BoundsWriter {
   template <class T>
   std::string operator()(const ListType<T>& type) const {
     return fmt::format("{} to {} of them", type.min, type.max);
+  }
+  std::string operator()(const ListType<std::string>& type) const {
+    return fmt::format("{} to {} of them, each at most {} bytes", type.min, type.max, type.item.max);
   }
 };
 
@@ -259,6 +279,12 @@ struct ValueWriter {
     std::vector<std::string> items;
     items.reserve(values.size());
     for (const T& value : values) items.push_back(quote_json(value.text()));
+    return fmt::format("[{}]", fmt::join(items, ", "));
+  }
+  std::string operator()(const ListType<std::string>&, const std::vector<std::string>& values) const {
+    std::vector<std::string> items;
+    items.reserve(values.size());
+    for (const std::string& value : values) items.push_back(quote_json(value));
     return fmt::format("[{}]", fmt::join(items, ", "));
   }
   template <class T, class V>
@@ -296,7 +322,8 @@ std::optional<Value> read_text_value(const FieldType& type, std::span<const std:
 
 bool is_list(const FieldType& type) noexcept {
   return std::holds_alternative<ListType<ListenAddress>>(type) ||
-         std::holds_alternative<ListType<Url>>(type) || std::holds_alternative<ListType<Network>>(type);
+         std::holds_alternative<ListType<Url>>(type) || std::holds_alternative<ListType<Network>>(type) ||
+         std::holds_alternative<ListType<std::string>>(type);
 }
 
 std::string to_json(const FieldType& type, const Value& value) {

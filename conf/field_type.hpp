@@ -52,12 +52,22 @@ struct ListType {
   std::size_t min = 0;
   std::size_t max = 0;
 };
-using FieldType = std::variant<IntegerType, SizeType, DurationType, ChoiceType, TextType, AddressType,
-                               ListType<ListenAddress>, ListType<Url>, ListType<Network>>;
+/// A list of texts under one rule.
+template <>
+struct ListType<std::string> {
+  std::size_t min = 0;
+  std::size_t max = 0;
+  TextType item;
+  std::string_view noun;  ///< what the items are: `files`
+};
+using FieldType =
+    std::variant<IntegerType, SizeType, DurationType, ChoiceType, TextType, AddressType,
+                 ListType<ListenAddress>, ListType<Url>, ListType<Network>, ListType<std::string>>;
 
 /// A field's value while it is between its text and its place in Settings.
-using Value = std::variant<std::uint64_t, Milliseconds, std::string, ListenAddress,
-                           std::vector<ListenAddress>, std::vector<Url>, std::vector<Network>>;
+using Value =
+    std::variant<std::uint64_t, Milliseconds, std::string, ListenAddress, std::vector<ListenAddress>,
+                 std::vector<Url>, std::vector<Network>, std::vector<std::string>>;
 
 /// Reads a value out of the file's tree and notes the origins of it and of a list's items.
 std::optional<Value> read_json_value(const FieldType& type, const JsonValue& json, const std::string& path,

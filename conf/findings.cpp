@@ -72,6 +72,12 @@ bool Findings::spoiled(std::string_view path) const {
   return false;
 }
 
+bool Findings::spoiled_within(std::string_view path) const {
+  const std::string items = std::string(path) + '[';
+  const auto it = spoiled_.lower_bound(items);
+  return spoiled(path) || (it != spoiled_.end() && it->starts_with(items));
+}
+
 std::vector<Problem> Findings::take_problems() && {
   // Only the file has lines; an operator goes through it from top to bottom.
   std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& a, const Problem& b) {

@@ -46,6 +46,9 @@ class Findings {
   /// True when something is wrong with the value at `path` or with one that contains it: further checks of
   /// it would only repeat that.
   [[nodiscard]] bool spoiled(std::string_view path) const;
+  /// True when the list at `path` is spoiled or an item of it is: it keeps its old items then, and counting
+  /// them would say what nobody wrote.
+  [[nodiscard]] bool spoiled_within(std::string_view path) const;
   [[nodiscard]] bool placed(const std::string& path) const { return origins_.contains(path); }
 
   /// All problems, those of the file by position and then the others, with a last line that counts those that

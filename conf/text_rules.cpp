@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "conf/address.hpp"
+
 namespace portico::conf {
 namespace {
 
@@ -69,6 +71,21 @@ std::string_view name_objection(std::string_view text) noexcept {
 std::string_view file_objection(std::string_view text) noexcept {
   if (std::none_of(text.begin(), text.end(), control)) return {};
   return "must not contain control bytes";
+}
+
+std::string_view needed_file_objection(std::string_view text) noexcept {
+  if (text.empty()) return "must name a file";
+  return file_objection(text);
+}
+
+std::string_view absolute_path_objection(std::string_view text) noexcept {
+  if (!text.empty() && text.front() != '/') return "must be an absolute path, beginning with \"/\"";
+  return file_objection(text);
+}
+
+std::string_view host_name_objection(std::string_view text) noexcept {
+  if (text.empty() || (is_host_name(text) && text.back() != '.')) return {};
+  return "must be a host name such as \"cpa.example\", without port or dot at the end";
 }
 
 std::string_view no_objection(std::string_view) noexcept { return {}; }

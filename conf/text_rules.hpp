@@ -22,6 +22,13 @@ std::string_view route_path_objection(std::string_view text) noexcept;
 std::string_view name_objection(std::string_view text) noexcept;
 /// The path of a file without control bytes, or empty.
 std::string_view file_objection(std::string_view text) noexcept;
+/// The path of a file that must be there: as above, but not empty.
+std::string_view needed_file_objection(std::string_view text) noexcept;
+/// The path of a folder from the root, without control bytes, or empty.
+std::string_view absolute_path_objection(std::string_view text) noexcept;
+/// A host name as it stands in certificates and in SNI (RFC 6066 section 3: no dot at the end, no address),
+/// or empty.
+std::string_view host_name_objection(std::string_view text) noexcept;
 /// Everything is fine.
 std::string_view no_objection(std::string_view text) noexcept;
 

@@ -49,3 +49,26 @@ TEST_CASE("a token, a field value, a location, a secret and a name each have the
   CHECK_FALSE(name_objection("").empty());
   CHECK_FALSE(name_objection("a.b").empty());
 }
+
+TEST_CASE("a file that is needed has a name, and a folder stands at the root") {
+  CHECK(file_objection("").empty());
+  CHECK(needed_file_objection("") == "must name a file");
+  CHECK(needed_file_objection("certs/a b.pem").empty());
+  CHECK_FALSE(needed_file_objection("a\nb"sv).empty());
+  CHECK(absolute_path_objection("").empty());
+  CHECK(absolute_path_objection("/var/www").empty());
+  CHECK_FALSE(absolute_path_objection("www").empty());
+  CHECK_FALSE(absolute_path_objection("./www").empty());
+  CHECK_FALSE(absolute_path_objection("/a\0b"sv).empty());
+}
+
+TEST_CASE("the name of a certificate is a host name, not an address, a URL or a pattern") {
+  for (const auto* name : {"", "cpa", "cpa.example", "a_b.c-d.example", "xn--bcher-kva.example"})
+    CHECK(host_name_objection(name).empty());
+  for (const std::string_view name :
+       {"cpa.example."sv, "cpa:443"sv, "10.0.0.1"sv, "::1"sv, "[::1]"sv, "*.example"sv, "https://cpa"sv,
+        ".cpa"sv, "a b"sv, "a\0b"sv, "b\xc3\xbc.example"sv}) {
+    CAPTURE(name);
+    CHECK_FALSE(host_name_objection(name).empty());
+  }
+}
