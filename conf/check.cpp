@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,23 +22,61 @@ void report_once(Findings& findings, const std::string& path, std::string messag
   if (!findings.spoiled(path)) findings.report(path, std::move(message));
 }
 
+/// A list of addresses, and the path of the field that holds it.
+struct AddressList {
+  std::string_view path;
+  std::span<const ListenAddress> addresses;
+};
+
+/// An address that was met, and in which list.
+struct Met {
+  std::string_view list;
+  const ListenAddress* address;
+};
+
+/// Port 0 is a new port each time.
+bool same_socket(const ListenAddress& a, const ListenAddress& b) {
+  return a == b && (a.is_unix || a.port != 0);
+}
+
 void check_listeners(const Settings& settings, Findings& findings) {
-  const auto& listen = settings.listen;
-  // Port 0 is a new port each time.
-  const auto same = [](const ListenAddress& a, const ListenAddress& b) {
-    return a == b && (a.is_unix || a.port != 0);
+  const std::array<AddressList, 3> lists{{{"listen", settings.listen},
+                                          {"tls.listen", settings.tls.listen},
+                                          {"tls.redirect_listen", settings.tls.redirect_listen}}};
+  std::vector<Met> met;
+  const auto twin_of = [&](const ListenAddress& address) -> const Met* {
+    const auto it =
+        std::find_if(met.begin(), met.end(), [&](const Met& m) { return same_socket(*m.address, address); });
+    return it == met.end() ? nullptr : &*it;
   };
-  for (std::size_t i = 0; i < listen.size(); ++i)
-    for (std::size_t j = 0; j < i; ++j)
-      if (same(listen[i], listen[j])) {
-        report_once(findings, item_path("listen", i), fmt::format("{} stands twice", listen[i].text()));
-        break;
-      }
+  for (const AddressList& list : lists) {
+    if (findings.spoiled_within(list.path)) continue;
+    for (std::size_t i = 0; i < list.addresses.size(); ++i) {
+      const ListenAddress& address = list.addresses[i];
+      if (const Met* twin = twin_of(address))
+        report_once(
+            findings, item_path(list.path, i),
+            twin->list == list.path
+                ? fmt::format("{} stands twice", address.text())
+                : fmt::format("{} is also an address of \"{}\"; one address takes one kind of connection",
+                              address.text(), twin->list));
+      met.push_back({list.path, &address});
+    }
+    if (met.size() > max_listeners && met.size() - list.addresses.size() <= max_listeners)
+      report_once(findings, std::string(list.path),
+                  fmt::format("expected at most {} addresses in listen, tls.listen and tls.redirect_listen "
+                              "together, found {}",
+                              max_listeners, met.size()));
+  }
+  if (settings.listen.empty() && settings.tls.listen.empty() && !findings.spoiled_within("listen") &&
+      !findings.spoiled_within("tls.listen"))
+    findings.report("listen", "expected at least one address here or in tls.listen");
+
   const ListenAddress& admin = settings.admin.listen;
-  if (std::any_of(listen.begin(), listen.end(), [&](const ListenAddress& l) { return same(l, admin); }))
+  if (const Met* twin = twin_of(admin))
     report_once(findings, "admin.listen",
-                fmt::format("{} is also an address of \"listen\"; the management endpoint needs its own",
-                            admin.text()));
+                fmt::format("{} is also an address of \"{}\"; the management endpoint needs its own",
+                            admin.text(), twin->list));
   if (!admin.is_loopback() && settings.admin.token.empty() && !findings.spoiled("admin.token"))
     report_once(findings, "admin.listen",
                 fmt::format("others can reach {}: set admin.token (or PORTICO_ADMIN_TOKEN), or listen on "
@@ -44,16 +84,61 @@ void check_listeners(const Settings& settings, Findings& findings) {
                             admin.text()));
 }
 
+void check_tls(const TlsSettings& tls, Findings& findings) {
+  if (!findings.spoiled_within("tls.certificates") && !findings.spoiled_within("tls.keys")) {
+    if (tls.certificates.size() != tls.keys.size())
+      report_once(
+          findings, findings.placed("tls.keys") ? "tls.keys" : "tls.certificates",
+          fmt::format("each certificate needs its key, in the same order: found {} in tls.certificates and "
+                      "{} in tls.keys",
+                      tls.certificates.size(), tls.keys.size()));
+    else if (tls.certificates.empty() && !tls.listen.empty())
+      report_once(findings, "tls.listen",
+                  "TLS needs a certificate and its key: set tls.certificates and tls.keys (or --tls-cert and "
+                  "--tls-key)");
+  }
+  if (!tls.redirect_listen.empty() && tls.listen.empty() && !findings.spoiled_within("tls.listen"))
+    report_once(findings, "tls.redirect_listen",
+                "redirects to https://, but nothing listens there: set tls.listen");
+  if (!tls.acme_webroot.empty() && tls.redirect_listen.empty() &&
+      !findings.spoiled_within("tls.redirect_listen"))
+    report_once(findings, "tls.acme_webroot",
+                "is served on the addresses of tls.redirect_listen, and there are none");
+}
+
+void check_admin_tls(const AdminSettings& admin, Findings& findings) {
+  constexpr std::string_view certificate = "admin.tls_certificate";
+  constexpr std::string_view key = "admin.tls_key";
+  if (findings.spoiled(certificate) || findings.spoiled(key)) return;
+  if (admin.tls_certificate.empty() != admin.tls_key.empty()) {
+    const bool lacks_key = admin.tls_key.empty();
+    report_once(findings, std::string(lacks_key ? certificate : key),
+                fmt::format("needs {} beside it", lacks_key ? key : certificate));
+  } else if (!admin.client_ca.empty() && admin.tls_certificate.empty()) {
+    report_once(findings, "admin.client_ca",
+                fmt::format("clients show certificates only over TLS: set {} and {}", certificate, key));
+  }
+}
+
+/// What only https:// endpoints make use of stands beside one of them.
+void check_upstream_tls(const UpstreamSettings& upstream, const std::string& path, Findings& findings) {
+  if (findings.spoiled_within(child_path(path, "endpoints")) ||
+      std::any_of(upstream.endpoints.begin(), upstream.endpoints.end(),
+                  [](const Url& url) { return url.scheme == Url::Scheme::https; }))
+    return;
+  constexpr std::string_view message = "holds for https:// endpoints, and this upstream has none";
+  if (!upstream.ca_file.empty()) report_once(findings, child_path(path, "ca_file"), std::string(message));
+  if (!upstream.tls_name.empty()) report_once(findings, child_path(path, "tls_name"), std::string(message));
+}
+
 void check_upstreams(const Settings& settings, Findings& findings) {
   if (settings.upstreams.empty()) report_once(findings, "upstreams", "expected at least one upstream");
   std::size_t endpoints = 0;
   for (const UpstreamSettings& upstream : settings.upstreams) {
-    const std::string path = child_path(child_path(upstreams_key, upstream.name), "endpoints");
-    if (upstream.endpoints.empty()) report_once(findings, path, "expected at least one URL");
-    for (std::size_t i = 0; i < upstream.endpoints.size(); ++i)
-      if (upstream.endpoints[i].scheme == Url::Scheme::https)
-        report_once(findings, item_path(path, i),
-                    "https:// to a backend is not available in this version; use http:// or unix:/path");
+    const std::string path = child_path(upstreams_key, upstream.name);
+    if (upstream.endpoints.empty())
+      report_once(findings, child_path(path, "endpoints"), "expected at least one URL");
+    check_upstream_tls(upstream, path, findings);
     endpoints += upstream.endpoints.size();
   }
   if (endpoints > max_endpoints)
@@ -103,6 +188,8 @@ void check_routes(const Settings& settings, Findings& findings) {
 
 void check(const Settings& settings, Findings& findings) {
   check_listeners(settings, findings);
+  check_tls(settings.tls, findings);
+  check_admin_tls(settings.admin, findings);
   check_upstreams(settings, findings);
   check_routes(settings, findings);
 }

@@ -95,7 +95,7 @@ std::string help_text(Command command, bool with_commands) {
            "\nREQUEST and RESPONSE are files with the raw bytes of one connection each way, as they crossed "
            "it.\n";
   out += "\nADDR is host:port, [v6]:port, :port or unix:/path.";
-  if (command != Command::sample) out += " URL is http://host:port or unix:/path.";
+  if (command != Command::sample) out += " URL is http://host:port, https://host:port or unix:/path.";
   return out + "\n";
 }
 

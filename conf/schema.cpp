@@ -16,6 +16,7 @@ constexpr std::uint64_t tib = mib * mib;
 constexpr std::array<std::string_view, 4> log_levels{"debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 2> client_address_headers{"x-forwarded-for", "x-real-ip"};
 constexpr std::array<std::string_view, 2> access_log_formats{"json", "combined"};
+constexpr std::array<std::string_view, 2> switches{"off", "on"};
 constexpr std::array<std::uint64_t, 5> redirect_statuses{301, 302, 303, 307, 308};
 
 template <class T>
@@ -68,11 +69,33 @@ constexpr Field<Settings> timeout(std::string_view name, std::string_view help) 
   return grouped<&Settings::timeouts, Member>(name, DurationType{}, help, Effect::reload);
 }
 
+template <auto Member>
+constexpr Field<Settings> tls(std::string_view name, const FieldType& type, std::string_view help) {
+  return grouped<&Settings::tls, Member>(name, type, help, Effect::reload);
+}
+
+template <auto Member>
+constexpr Field<Settings> http2(std::string_view name, const FieldType& type, std::string_view help) {
+  return grouped<&Settings::http2, Member>(name, type, help, Effect::reload);
+}
+
+template <auto Member>
+constexpr Field<Settings> key_guard(std::string_view name, const FieldType& type, std::string_view help) {
+  return grouped<&Settings::key_guard, Member>(name, type, help, Effect::reload);
+}
+
+constexpr ListType<ListenAddress> listeners{0, max_listeners};
+constexpr ListType<Network> networks{0, 256};
+constexpr TextType file{file_objection, 4096};
+constexpr ListType<std::string> certificate_files{
+    0, max_certificates, {needed_file_objection, 4096}, "files"};
+
 constexpr std::array settings_table{
     field<&Settings::listen, Settings>(
-        "listen", ListType<ListenAddress>{1, max_listeners},
-        "Where clients connect: host:port, [v6]:port, :port (IPv6 and IPv4) or "
-        "unix:/path. A reload opens what is new and closes what is gone.",
+        "listen", listeners,
+        "Where clients connect without TLS: host:port, [v6]:port, :port (IPv6 and IPv4) or "
+        "unix:/path; it may be empty where tls.listen is not. A reload opens what is new and closes what is "
+        "gone.",
         Effect::reload),
     field<&Settings::workers, Settings>("workers", IntegerType{0, 256, {}},
                                         "Worker threads; 0 takes one for each processor.", Effect::restart),
@@ -80,20 +103,58 @@ constexpr std::array settings_table{
                                           "The least important lines that the program log shows.",
                                           Effect::reload),
     field<&Settings::trusted_proxies, Settings>(
-        "trusted_proxies", ListType<Network>{0, 256},
+        "trusted_proxies", networks,
         "Peers whose word on the client's address is believed; unix: stands for every peer on a unix socket.",
         Effect::reload),
     field<&Settings::client_address_header, Settings>(
         "client_address_header", ChoiceType{client_address_headers},
         "The header in which a trusted proxy tells the client's address.", Effect::reload),
+    field<&Settings::proxy_protocol_from, Settings>(
+        "proxy_protocol_from", networks,
+        "Peers whose connections begin with a PROXY header, which tells the client's address; unix: stands "
+        "for every peer on a unix socket.",
+        Effect::reload),
     field<&Settings::via, Settings>("via", TextType{token_objection, 64},
                                     "Name of this proxy in the Via header; empty leaves the header out.",
                                     Effect::reload),
+    tls<&TlsSettings::listen>(
+        "tls.listen", listeners,
+        "Where clients connect with TLS, beside what listen has (set that to [] to take nothing else)."),
+    tls<&TlsSettings::certificates>(
+        "tls.certificates", certificate_files,
+        "PEM files, each with a certificate and its chain; the name that a client asks for chooses, and the "
+        "first serves clients that name none of them."),
+    tls<&TlsSettings::keys>("tls.keys", certificate_files,
+                            "PEM files with the private keys, in the order of the certificates."),
+    tls<&TlsSettings::redirect_listen>(
+        "tls.redirect_listen", listeners,
+        "Where plain HTTP is answered with a redirect to https://, or with what acme_webroot has."),
+    tls<&TlsSettings::acme_webroot>(
+        "tls.acme_webroot", TextType{absolute_path_objection, 4096},
+        "Folder whose .well-known/acme-challenge/ is served on redirect_listen, for certbot and the like; "
+        "empty: none is."),
+    http2<&Http2Settings::tls>("http2.tls", ChoiceType{switches},
+                               "Whether HTTP/2 is offered to clients that connect with TLS (ALPN)."),
+    http2<&Http2Settings::cleartext>("http2.cleartext", ChoiceType{switches},
+                                     "Whether clients without TLS may begin with HTTP/2 (prior knowledge)."),
+    http2<&Http2Settings::streams>("http2.streams", IntegerType{1, 1000, {}},
+                                   "Requests that may be under way at once on one connection."),
     grouped<&Settings::admin, &AdminSettings::listen>(
         "admin.listen", AddressType{}, "Where the management endpoint listens.", Effect::restart),
     grouped<&Settings::admin, &AdminSettings::token>(
         "admin.token", TextType{secret_objection, 256, true},
         "Bearer token that the management endpoint demands; it must be set where others can reach it.",
+        Effect::restart),
+    grouped<&Settings::admin, &AdminSettings::tls_certificate>(
+        "admin.tls_certificate", file,
+        "PEM file with a certificate and its chain; the management endpoint speaks TLS when it is set.",
+        Effect::restart),
+    grouped<&Settings::admin, &AdminSettings::tls_key>(
+        "admin.tls_key", file, "PEM file with the private key of that certificate.", Effect::restart),
+    grouped<&Settings::admin, &AdminSettings::client_ca>(
+        "admin.client_ca", file,
+        "PEM file with authorities; when it is set, clients must show a certificate of theirs, and the token "
+        "all the same.",
         Effect::restart),
     grouped<&Settings::telemetry, &TelemetrySettings::ring>(
         "telemetry.ring", SizeType{64 * kib, 256 * mib},
@@ -109,13 +170,13 @@ constexpr std::array settings_table{
         "telemetry.requests", IntegerType{0, 100'000, {}}, "The newest exchanges that are kept one by one.",
         Effect::restart),
     grouped<&Settings::telemetry, &TelemetrySettings::key_file>(
-        "telemetry.key_file", TextType{file_objection, 4096},
+        "telemetry.key_file", file,
         "File with the secret by which API keys are fingerprinted, made at the first start; empty: "
         "fingerprint.key in the state folder ($STATE_DIRECTORY, else $XDG_STATE_HOME/portico, else "
         "~/.local/state/portico).",
         Effect::restart),
     grouped<&Settings::access_log, &AccessLogSettings::path>(
-        "access_log.path", TextType{file_objection, 4096},
+        "access_log.path", file,
         "File to which one line for each exchange is appended; - is standard output, empty writes none. "
         "SIGUSR1 "
         "opens it anew.",
@@ -124,6 +185,17 @@ constexpr std::array settings_table{
         "access_log.format", ChoiceType{access_log_formats},
         "json: one object a line, with every fact; combined: the format of the same name in Nginx.",
         Effect::reload),
+    key_guard<&KeyGuardSettings::failures>(
+        "key_guard.failures", IntegerType{0, 1'000'000, {}},
+        "Requests of one client address that may be refused for their key within the window before it has to "
+        "pause; 0 turns the brake off."),
+    key_guard<&KeyGuardSettings::window>("key_guard.window", DurationType{},
+                                         "The time within which they are counted."),
+    key_guard<&KeyGuardSettings::pause>("key_guard.pause", DurationType{},
+                                        "How long the address is then answered with 429."),
+    key_guard<&KeyGuardSettings::exempt>(
+        "key_guard.exempt", networks,
+        "Client addresses that never have to pause; unix: stands for every peer on a unix socket."),
     limit<&Limits::request_head>("limits.request_head", SizeType{kib, mib},
                                  "Request line and header fields together; more is answered with 431."),
     limit<&Limits::request_fields>("limits.request_fields", IntegerType{8, 1000, {}},
@@ -140,6 +212,14 @@ constexpr std::array settings_table{
     limit<&Limits::connections_per_client>(
         "limits.connections_per_client", IntegerType{1, 1'000'000, {}},
         "Connections of one client address; one more is answered with 429 and closed."),
+    limit<&Limits::request_rate>(
+        "limits.request_rate", IntegerType{0, 1'000'000, {}},
+        "Requests a second of one client address, more is answered with 429; 0 sets no limit."),
+    limit<&Limits::request_burst>(
+        "limits.request_burst", IntegerType{1, 1'000'000, {}},
+        "Requests of one client address that may come at once before the rate holds."),
+    timeout<&Timeouts::handshake>("timeouts.handshake",
+                                  "For the PROXY header and the TLS handshake together."),
     timeout<&Timeouts::request_head>("timeouts.request_head",
                                      "From the first byte of a request to the end of its head; then 408."),
     timeout<&Timeouts::keep_alive>("timeouts.keep_alive",
@@ -163,7 +243,7 @@ constexpr std::array settings_table{
 constexpr std::array upstream_table{
     field<&UpstreamSettings::endpoints, UpstreamSettings>(
         "endpoints", ListType<Url>{1, max_endpoints},
-        "Servers that are alike: http://host:port or unix:/path.", Effect::reload),
+        "Servers that are alike: http://host:port, https://host:port or unix:/path.", Effect::reload),
     field<&UpstreamSettings::keep_alive_connections, UpstreamSettings>(
         "keep_alive_connections", IntegerType{0, 65'536, {}},
         "Idle connections kept for the next request, for each worker and endpoint.", Effect::reload),
@@ -171,6 +251,15 @@ constexpr std::array upstream_table{
         "keep_alive_timeout", DurationType{}, "How long an idle connection is kept.", Effect::reload),
     field<&UpstreamSettings::resolve_interval, UpstreamSettings>(
         "resolve_interval", DurationType{}, "How often a host name is looked up again.", Effect::reload),
+    field<&UpstreamSettings::ca_file, UpstreamSettings>(
+        "ca_file", file,
+        "PEM file with the authorities that certificates of https:// endpoints are verified against; empty "
+        "takes those of the system.",
+        Effect::reload),
+    field<&UpstreamSettings::tls_name, UpstreamSettings>(
+        "tls_name", TextType{host_name_objection, 253},
+        "Name that those certificates must have and that is sent as SNI; empty takes the URL's host.",
+        Effect::reload),
 };
 
 using Match = RouteSettings::Match;
@@ -239,10 +328,15 @@ constexpr std::array route_table{
         [](RouteSettings& route, Value&& value) { route.request_body = std::get<std::uint64_t>(value); }},
 };
 
-constexpr std::array<Section, 5> group_table{{
+constexpr std::array<Section, 8> group_table{{
+    {"tls", "TLS towards clients; nothing of it is in use while tls.listen is empty."},
+    {"http2", "HTTP/2 towards clients; backends are spoken to in HTTP/1.1."},
     {"admin", "The management endpoint: metrics, usage, failures and status."},
     {"telemetry", "What is kept of the exchanges, in memory, and for how many."},
     {"access_log", "One line for each exchange, written beside the workers, never by them."},
+    {"key_guard",
+     "The brake on guessing keys: a client address that is refused for its key again and again has to "
+     "pause."},
     {"limits",
      "What a client or a backend may send. Sizes are bytes, or a number with KiB, MiB, GiB or TiB."},
     {"timeouts", "How long each wait may take: a number with ms, s, m, h or d."},
@@ -257,8 +351,13 @@ constexpr std::array<Section, 2> collection_table{{
      "upstream, redirect and respond. What no rule matches goes to the first upstream."},
 }};
 
-constexpr std::array<Shortcut, 7> shortcut_table{{
+constexpr std::array<Shortcut, 10> shortcut_table{{
     {"--listen", "ADDR", "PORTICO_LISTEN", "listen", "listen here instead of 0.0.0.0:8080 (repeatable)"},
+    {"--tls-listen", "ADDR", "PORTICO_TLS_LISTEN", "tls.listen", "listen here for TLS as well (repeatable)"},
+    {"--tls-cert", "FILE", "PORTICO_TLS_CERT", "tls.certificates",
+     "certificate and chain for TLS, in PEM (repeatable)"},
+    {"--tls-key", "FILE", "PORTICO_TLS_KEY", "tls.keys",
+     "private key of the certificate in the same place (repeatable)"},
     {"--cpa", "URL", "PORTICO_CPA", "upstreams.cpa.endpoints", "an endpoint of CPA (repeatable)"},
     {"--cpamp", "URL", "PORTICO_CPAMP", "upstreams.cpamp.endpoints", "an endpoint of CPAMP (repeatable)"},
     {"--admin", "ADDR", "PORTICO_ADMIN", "admin.listen", "where the management endpoint listens"},

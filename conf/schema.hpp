@@ -61,6 +61,7 @@ std::span<const Shortcut> shortcuts();
 /// Bounds of what is counted over several fields.
 inline constexpr std::size_t max_routes = 500;
 inline constexpr std::size_t max_endpoints = 200;
-inline constexpr std::size_t max_listeners = 60;
+inline constexpr std::size_t max_listeners = 60;  ///< listen, tls.listen and tls.redirect_listen together
+inline constexpr std::size_t max_certificates = 100;
 
 }  // namespace portico::conf

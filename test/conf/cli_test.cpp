@@ -90,6 +90,17 @@ TEST_CASE("flags may stand before or after the command word, and repeat where th
   CHECK(fine({"--config", "/p.json", "route", "/x", "--cpa", "http://a"}).path == "/x");
 }
 
+TEST_CASE("several certificates are several flags, each with its key") {
+  const CommandLine line = fine({"--tls-listen", ":443", "--tls-cert", "a.pem", "--tls-key", "a.key",
+                                 "--tls-cert=b.pem", "--tls-key=b.key", "--tls-listen", ":8443"});
+  const std::vector<Override> expected{{"--tls-listen", {":443", ":8443"}},
+                                       {"--tls-cert", {"a.pem", "b.pem"}},
+                                       {"--tls-key", {"a.key", "b.key"}}};
+  CHECK(line.overrides == expected);
+  CHECK(refusal({"--tls-key"}) == "portico: --tls-key needs a value");
+  CHECK(refusal({"sample", "--tls-cert", "a"}) == "portico: portico sample does not take --tls-cert");
+}
+
 TEST_CASE("sample listens where it is told") {
   const CommandLine line = fine({"--cpa-listen", "127.0.0.1:0", "sample", "--cpamp-listen", "unix:/s"});
   CHECK(line.sample_cpa.port == 0);
@@ -99,9 +110,9 @@ TEST_CASE("sample listens where it is told") {
 }
 
 TEST_CASE("a flag or command that does not exist is named, with what was probably meant") {
-  CHECK(refusal({"--tls-listen", ":443"}) ==
-        "portico: there is no flag \"--tls-listen\"; did you mean --listen?");
-  CHECK(refusal({"--tls-cert=x", "check"}) == "portico: there is no flag \"--tls-cert\"");
+  CHECK(refusal({"--tls-lisen", ":443"}) ==
+        "portico: there is no flag \"--tls-lisen\"; did you mean --tls-listen?");
+  CHECK(refusal({"--certificate=x", "check"}) == "portico: there is no flag \"--certificate\"");
   CHECK(refusal({"--wokers", "1"}) == "portico: there is no flag \"--wokers\"; did you mean --workers?");
   CHECK(refusal({"trace", "a", "b"}) == "portico: there is no command \"trace\"");
   CHECK(refusal({"chekc"}) == "portico: there is no command \"chekc\"; did you mean check?");
@@ -131,8 +142,10 @@ TEST_CASE("help, version and the generated texts go out with code 0") {
   CHECK(printed({"check", "--version"}) == printed({"--version"}));
   const std::string help = printed({"--help"});
   CHECK(printed({"-h"}) == help);
-  for (const auto* word : {"run", "check", "route", "sample", "--config FILE", "--listen ADDR", "--cpa URL",
-                           "--cpamp URL", "--admin ADDR", "--workers N", "--log-level L", "--version"})
+  for (const auto* word :
+       {"run", "check", "route", "sample", "--config FILE", "--listen ADDR", "--tls-listen ADDR",
+        "--tls-cert FILE", "--tls-key FILE", "https://host:port", "--cpa URL", "--cpamp URL", "--admin ADDR",
+        "--workers N", "--log-level L", "--version"})
     CHECK(help.find(word) != std::string::npos);
   CHECK(printed({"sample", "--help"}).find("--cpa-listen ADDR") != std::string::npos);
   CHECK(printed({"sample", "--help"}).find("--config") == std::string::npos);

@@ -54,12 +54,28 @@ TEST_CASE("every field says in one sentence what it means, under a name of its o
   }
 }
 
+TEST_CASE("only what the management endpoint, the threads and the accounts are made of needs a restart") {
+  for (const auto& field : settings_fields()) {
+    CAPTURE(field.name);
+    const bool fixed =
+        field.name == "workers" || field.name.starts_with("admin.") || field.name.starts_with("telemetry.");
+    CHECK((field.effect == Effect::restart) == fixed);
+  }
+  for (const auto& field : upstream_fields()) CHECK(field.effect == Effect::reload);
+}
+
 TEST_CASE("what is described loads to the same settings") {
   CHECK(load_text(describe(Settings::defaults()), "d").settings == Settings::defaults());
   const Loaded loaded = load_text(R"({
     "listen": ["[::1]:1", "unix:/a\"b"], "trusted_proxies": ["unix:", "fd00::/8"], "via": "x", "log_level": "error",
+    "tls": {"listen": [":443"], "certificates": ["a.pem", "b \"c\".pem"], "keys": ["a.key", "b.key"],
+            "redirect_listen": [":80"], "acme_webroot": "/w"},
+    "http2": {"tls": "off", "cleartext": "on", "streams": 1}, "proxy_protocol_from": ["10.0.0.0/8"],
+    "key_guard": {"failures": 0, "window": "1ms", "pause": "30d", "exempt": ["::1", "unix:"]},
+    "admin": {"tls_certificate": "c", "tls_key": "k", "client_ca": "a"},
     "timeouts": {"connect": "1500ms"}, "limits": {"request_body": 1048577},
-    "upstreams": {"z": {"endpoints": ["unix:/z", "http://[::1]:9"]}, "a": {"endpoints": ["http://a"]}},
+    "upstreams": {"z": {"endpoints": ["unix:/z", "http://[::1]:9"]},
+                  "s": {"endpoints": ["https://s", "https://[::1]:8443"], "ca_file": "/ca", "tls_name": "s.x"}, "a": {"endpoints": ["http://a"]}},
     "routes": [{"prefix": "/", "respond": {"status": 503, "body": "say \"no\"\n", "content_type": "text/html"}},
                {"exact": "/b", "redirect": "/c", "status": 307},
                {"exact": "/d", "upstream": "z", "request_body": "1KiB"}]})",
@@ -79,6 +95,17 @@ TEST_CASE("a secret is masked when it is set") {
   const std::string text = describe(settings);
   CHECK(text.find("hunter2") == std::string::npos);
   CHECK(text.find("\"token\": \"***\"") != std::string::npos);
+}
+
+TEST_CASE("names of certificate and key files are no secrets: they are shown") {
+  Settings settings = Settings::defaults();
+  settings.tls.certificates = {"/etc/a.pem", "b.pem"};
+  settings.tls.keys = {"/etc/a.key", "b.key"};
+  settings.admin.tls_key = "/etc/admin.key";
+  const std::string text = describe(settings);
+  CHECK(text.find(R"("certificates": ["/etc/a.pem", "b.pem"])") != std::string::npos);
+  CHECK(text.find(R"("keys": ["/etc/a.key", "b.key"])") != std::string::npos);
+  CHECK(text.find(R"("tls_key": "/etc/admin.key")") != std::string::npos);
 }
 
 TEST_CASE("a table without routes is an empty list") {
