@@ -261,8 +261,9 @@ int Connection::on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t
     stream->started_ = stream->exchange_done_ = true;
     --connection.stream_count_;
   }
-  stream->note_event(RequestStream::input_event);
-  stream->note_event(RequestStream::output_event);
+  // After the end of the answer was handed over, this is how every stream ends.
+  if (!stream->end_sent_) stream->lose();
+  connection.retire(*stream);
   return 0;
 }
 

@@ -29,7 +29,10 @@ struct FreeOption {
 Connection::Connection(Client& client)
     : client_(client), worker_(client.worker), config_(client.worker.config()) {}
 
-Connection::~Connection() { assert(streams_.empty()); }
+Connection::~Connection() {
+  dead_.clear_and_dispose(std::default_delete<RequestStream>());
+  assert(streams_.empty());
+}
 
 /// Makes the session and queues our half of the preface.
 bool Connection::start() {
@@ -165,7 +168,7 @@ void Connection::terminate(std::uint32_t code) noexcept {
 /// Goes on with everything that has news. Never from within a callback of nghttp2.
 void Connection::turn() noexcept {
   run_ready();
-  collect();
+  dead_.clear_and_dispose(std::default_delete<RequestStream>());
   if (broken_ || writer_.running()) return;
   if (nghttp2_session_want_write(session_.get()) != 0) writer_.start(write());
   // The reader has nothing to wait for any more.
@@ -232,31 +235,31 @@ void Connection::stream_done(RequestStream& stream) noexcept {
     if (!broken_) client_.stream.input.set_idle_deadline(deadline());
     if (draining_) on_drain();
   }
+  retire(stream);
   schedule();
 }
 
-/// Frees the streams that nobody needs any more.
-void Connection::collect() noexcept {
-  for (auto at = streams_.begin(); at != streams_.end();) {
-    RequestStream& stream = *at++;
-    if (stream.exchange_done_ && stream.closed_ && stream.in_flight_ == 0) {
-      std::default_delete<RequestStream>()(&stream);
-    }
-  }
+/// Once its exchange has ended, nghttp2 has closed it and none of its bytes are being written, the next turn
+/// frees it.
+void Connection::retire(RequestStream& stream) noexcept {
+  if (!stream.exchange_done_ || !stream.closed_ || stream.in_flight_ > 0 || stream.retired_) return;
+  stream.retired_ = true;
+  streams_.erase(streams_.iterator_to(stream));
+  dead_.push_back(stream);
 }
 
 /// The connection is lost to its streams: their exchanges end as those of a client that left.
 void Connection::abandon_streams() noexcept {
-  for (RequestStream& stream : streams_) {
-    if (stream.closed_) continue;
-    stream.closed_ = true;
-    nghttp2_session_set_stream_user_data(session_.get(), stream.id_, nullptr);
+  for (auto at = streams_.begin(); at != streams_.end();) {
+    RequestStream& stream = *at++;
+    if (!std::exchange(stream.closed_, true))
+      nghttp2_session_set_stream_user_data(session_.get(), stream.id_, nullptr);
     if (!std::exchange(stream.started_, true)) {
       stream.exchange_done_ = true;
       --stream_count_;
     }
-    stream.note_event(RequestStream::input_event);
-    stream.note_event(RequestStream::output_event);
+    stream.lose();
+    retire(stream);
   }
 }
 

@@ -79,7 +79,7 @@ class Connection {
   void turn() noexcept;
   void schedule() noexcept;
   void run_ready() noexcept;
-  void collect() noexcept;
+  void retire(RequestStream& stream) noexcept;
   [[nodiscard]] bool over() const noexcept;
   [[nodiscard]] Deadline deadline() noexcept;
   void terminate(std::uint32_t code) noexcept;
@@ -92,7 +92,7 @@ class Connection {
   // writer.cpp
   Task<void> write();
   void gather();
-  void settle() noexcept;
+  void settle(bool written) noexcept;
   void data_ready(RequestStream& stream) noexcept;
   void put(std::string_view bytes);
 
@@ -124,6 +124,7 @@ class Connection {
   std::unique_ptr<nghttp2_session, FreeSession> session_;
   StreamList streams_;
   std::size_t stream_count_ = 0;
+  StreamList dead_;  // nobody needs them any more
   ReadyList ready_;
   Patience patience_;
   FrameFollower frame_follower_{preface.size()};

@@ -105,7 +105,7 @@ Port::Got RequestStream::receive(Block& block, std::uint32_t& first, std::uint32
     connection_.release(*this, credit);
     return Got::bytes;
   }
-  if (closed_ || too_much_) return Got::failed;
+  if (lost_ || too_much_) return Got::failed;
   return tunnel_ && request_ended_ ? Got::end : Got::nothing;
 }
 
@@ -160,7 +160,7 @@ Port::Put RequestStream::send(std::span<iovec> pieces, std::uint64_t& sent) noex
     std::size_t total = 0;
     for (const iovec& piece : pieces) total += piece.iov_len;
     if (total == 0) return Put::all;
-    if (closed_) return Put::failed;
+    if (closed_ || lost_) return Put::failed;
     offered_ = pieces;
     total_ = total;
     piece_ = piece_offset_ = gathered_ = written_ = told_ = 0;
@@ -171,13 +171,13 @@ Port::Put RequestStream::send(std::span<iovec> pieces, std::uint64_t& sent) noex
   }
   sent += written_ - told_;
   const bool further = written_ > std::exchange(told_, written_);
+  if (lost_ && in_flight_ == 0) {
+    leave_offer();
+    return Put::failed;
+  }
   if (written_ == total_) {
     leave_offer();
     return Put::all;
-  }
-  if (closed_ && in_flight_ == 0) {
-    leave_offer();
-    return Put::failed;
   }
   return further ? Put::some : Put::nothing;
 }
@@ -194,9 +194,17 @@ void RequestStream::withdraw() noexcept {
   if (in_flight_ == 0) note_event(withdrawn_event);
 }
 
+/// The client does not want the answer any more, or can't be given it.
+void RequestStream::lose() noexcept {
+  lost_ = true;
+  note_event(input_event);
+  note_event(output_event);
+}
+
 /// The connection's write that this had bytes in has ended.
-void RequestStream::settle() noexcept {
+void RequestStream::settle(bool written) noexcept {
   written_ += std::exchange(in_flight_, 0);
+  lost_ |= !written;
   if (offering_) note_event(withdrawn_ ? withdrawn_event : output_event);
 }
 

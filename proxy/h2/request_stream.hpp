@@ -14,9 +14,10 @@
 //          gone
 // lifetime: until its exchange has ended, nghttp2 has closed the stream and no byte of it is being written
 //
-//              exchange runs          exchange has ended
-//   open       (begin)                the rest of the answer is still to be sent
-//   closed     the client is gone     (end)
+//              exchange runs                      exchange has ended
+//   open       (begin)                            the end of the answer is still to be sent
+//   closed     its last bytes are being written   (end)
+//   lost       the exchange is told               (end)
 
 #include <cstdint>
 #include <span>
@@ -62,7 +63,7 @@ class RequestStream final : public Client,
 
   // ---- Port ----
   Port::Got receive(Block& block, std::uint32_t& first, std::uint32_t& past) noexcept override;
-  [[nodiscard]] bool gone() const noexcept override { return closed_; }
+  [[nodiscard]] bool gone() const noexcept override { return lost_; }
   void wake_input() noexcept override;
   Port::Put send(std::span<iovec> pieces, std::uint64_t& sent) noexcept override;
   void withdraw() noexcept override;
@@ -86,7 +87,8 @@ class RequestStream final : public Client,
   void finish_request(std::string_view trailers);
   void discard() noexcept;
   void dispatch() noexcept;
-  void settle() noexcept;
+  void settle(bool written) noexcept;
+  void lose() noexcept;
   void note_event(std::uint8_t event) noexcept;
   void leave_offer() noexcept;
 
@@ -129,7 +131,9 @@ class RequestStream final : public Client,
   bool started_ = false;
   bool exchange_done_ = false;
   bool closed_ = false;  // nghttp2 knows the stream no more
+  bool lost_ = false;    // the client took it back, or its connection is gone
   bool end_sent_ = false;
+  bool retired_ = false;
 };
 
 }  // namespace portico::proxy::h2

@@ -24,7 +24,7 @@ Task<void> Connection::write() {
     gather();
     if (pieces_.empty()) break;
     const Io io = co_await client_.stream.output.write_all(pieces_, config_->settings.timeouts.client_write);
-    settle();
+    settle(io == Io::ok);
     if (io != Io::ok) {
       broken_ = true;
       client_.stream.input.cancel();
@@ -76,8 +76,11 @@ void Connection::put(std::string_view bytes) {
   pieces_.push_back({at, bytes.size()});
 }
 
-void Connection::settle() noexcept {
-  for (RequestStream* stream : writing_) stream->settle();
+void Connection::settle(bool written) noexcept {
+  for (RequestStream* stream : writing_) {
+    stream->settle(written);
+    retire(*stream);
+  }
   writing_.clear();
 }
 
@@ -94,7 +97,7 @@ void Connection::data_ready(RequestStream& stream) noexcept {
 ssize_t Connection::provide(nghttp2_session* session, std::int32_t id, std::uint8_t*, std::size_t room,
                             std::uint32_t* flags, nghttp2_data_source* source, void*) {
   auto& stream = *static_cast<RequestStream*>(source->ptr);
-  const bool usable = stream.offering_ && !stream.withdrawn_ && !stream.closed_;
+  const bool usable = stream.offering_ && !stream.withdrawn_ && !stream.lost_;
   const std::size_t left = usable ? stream.total_ - stream.gathered_ : 0;
   if (left == 0 && (!stream.last_ || (stream.offering_ && !usable))) {
     stream.deferred_ = true;
