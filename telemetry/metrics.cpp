@@ -156,8 +156,7 @@ void read_certificate_expiry(const MetricsInput& in, MetricsWriter& out) {
     const std::string_view name = label(certificate);
     if (std::find(seen.begin(), seen.end(), name) != seen.end()) continue;
     seen.push_back(name);
-    const auto since_epoch = certificate.not_after.time_since_epoch();
-    out.sample({name}, std::int64_t{std::chrono::floor<std::chrono::seconds>(since_epoch).count()});
+    out.sample({name}, std::int64_t{certificate.not_after.time_since_epoch().count()});
   }
 }
 

@@ -33,7 +33,7 @@ struct EndpointState {
 struct CertificateState {
   std::string file;                ///< of the chain, as in the settings
   std::vector<std::string> names;  ///< host names, then addresses
-  std::chrono::system_clock::time_point not_after{};
+  std::chrono::sys_seconds not_after{};
   std::string key_type;  ///< `EC P-256`, `RSA 2048`
 };
 

@@ -89,7 +89,7 @@ json::array certificates_json(const ProcessState& state) {
     for (const std::string& name : certificate.names) names.emplace_back(utf8(name));
     out.push_back({{"file", utf8(certificate.file)},
                    {"names", std::move(names)},
-                   {"not_after", moment_json(certificate.not_after)},
+                   {"not_after", rfc3339(certificate.not_after)},
                    {"key_type", utf8(certificate.key_type)}});
   }
   return out;

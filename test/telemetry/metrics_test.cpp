@@ -81,7 +81,7 @@ class Example {
     state.workers = 2;
     state.reloads = 3;
     state.endpoints = {{"cpa", "http://127.0.0.1:8317", {"127.0.0.1"}}};
-    const std::chrono::system_clock::time_point expiry{std::chrono::seconds(1'794'150'245)};
+    const std::chrono::sys_seconds expiry{std::chrono::seconds(1'794'150'245)};
     state.certificates = {{"/etc/tls/a.pem", {"a.example", "www.a.example"}, expiry, "EC P-256"}};
     usage.cpu_seconds = 12.25;
     usage.resident_bytes = 25'000'000;
@@ -228,7 +228,7 @@ TEST_CASE("without stores what comes from records is left out, not zero") {
 
 TEST_CASE("a certificate is labelled by its first name, or by its file where that would not tell it apart") {
   Example example;
-  const std::chrono::system_clock::time_point expiry{std::chrono::seconds(1'800'000'000)};
+  const std::chrono::sys_seconds expiry{std::chrono::seconds(1'800'000'000)};
   example.state.certificates = {{"/tls/one.pem", {"one.example", "shared.example"}, expiry, "EC P-256"},
                                 {"/tls/rsa.pem", {"two.example"}, expiry, "RSA 2048"},
                                 {"/tls/ec.pem", {"two.example"}, expiry, "EC P-256"},

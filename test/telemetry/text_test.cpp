@@ -18,6 +18,11 @@ TEST_CASE("a moment is written as RFC 3339 with milliseconds and as an HTTP date
   REQUIRE(http_date(system_clock::time_point{}) == "Thu, 01 Jan 1970 00:00:00 GMT");
 }
 
+TEST_CASE("a moment far beyond what the clock counts to is written too") {
+  REQUIRE(rfc3339(std::chrono::sys_seconds(std::chrono::seconds(253'402'300'799))) ==
+          "9999-12-31T23:59:59.000Z");
+}
+
 TEST_CASE("well-formed UTF-8 passes and every other byte becomes a question mark") {
   REQUIRE(utf8("/v1/ \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80") ==
           "/v1/ \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
