@@ -64,9 +64,19 @@ Level log_level(conf::LogLevel level) {
   return Level::info;
 }
 
-/// As an operator can paste it.
-std::string link_to(const conf::ListenAddress& address) {
-  return address.is_unix ? address.text() : fmt::format("http://{}", address.text());
+/// Several lines in one, as the log takes them.
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) line += c == '\n' ? std::string("; ") : std::string(1, c);
+  while (line.ends_with("; ")) line.resize(line.size() - 2);
+  return line;
+}
+
+/// A listener of TLS is of no use without a certificate.
+void demand_certificate(const std::vector<ListenerSet::OpenListener>& listeners, const LoadedTls& tls) {
+  if (speaks_tls(listeners) && tls.certificates.empty())
+    throw tls::CertificateError(
+        "tls.certificates: expected at least one, because there is a listener of TLS");
 }
 
 std::vector<std::string> upstream_names(const conf::Settings& settings) {
@@ -74,12 +84,6 @@ std::vector<std::string> upstream_names(const conf::Settings& settings) {
   names.reserve(settings.upstreams.size());
   for (const conf::UpstreamSettings& upstream : settings.upstreams) names.push_back(upstream.name);
   return names;
-}
-
-std::uint64_t inode_of(const conf::ListenAddress& address) {
-  struct stat info {};
-  if (!address.is_unix || ::lstat(address.path.c_str(), &info) != 0) return 0;
-  return info.st_ino;
 }
 
 bool same_resolution(const std::vector<Resolution>& a, const std::vector<Resolution>& b) {
@@ -117,7 +121,14 @@ Control::Control(conf::Sources sources, conf::Loaded loaded)
       registry_(worker_count(loaded_.settings)),
       collector_(loaded_.settings, registry_),
       management_(registry_, &collector_.stores()),
-      limits_(random_secret()) {}
+      limits_(random_secret()),
+      listeners_(registry_),
+      tls_(
+          context_, [this] { reload_certificates(); },
+          [this](const TlsControl::TicketsPtr& tickets) {
+            for (const std::unique_ptr<Worker>& worker : workers_) worker->set_tickets(tickets);
+          },
+          {}) {}
 
 Control::~Control() = default;
 
@@ -159,24 +170,10 @@ void Control::raise_descriptor_limit() {
 void Control::start() {
   const conf::Settings& settings = loaded_.settings;
   const std::size_t count = registry_.workers();
-  std::vector<OpenListener> opened;
-  std::vector<std::vector<ListenerSocket>> sockets(count);
-  const std::vector<PassedSocket> passed = take_passed_sockets();
-  if (passed.empty()) {
-    sockets = open(settings.listen, opened);
-  } else {
-    log(Level::info, "listening on {} sockets that were passed in, instead of those in the settings",
-        passed.size());
-    for (const PassedSocket& socket : passed) {
-      const telemetry::ListenerLabel label = registry_.listener(socket.address.text());
-      opened.push_back({socket.address, socket.address, label, true, 0});
-      for (std::size_t i = 0; i < count; ++i) {
-        UniqueFd copy(::fcntl(socket.fd.get(), F_DUPFD_CLOEXEC, 0));
-        sockets[i].push_back({std::move(copy), label, socket.address.is_unix});
-      }
-    }
-  }
-  listeners_ = std::move(opened);
+  LoadedTls tls = load_tls(settings, count, tls_.tickets());
+  ListenerSet::Change listening = listeners_.first(settings);
+  demand_certificate(listening.open, tls);
+  listeners_.commit(listening);
   const telemetry::LoadedSecret secret = telemetry::load_key_secret(settings.telemetry.key_file);
   if (!secret.warning.empty()) log(Level::warn, "{}", secret.warning);
   management_.start(settings.admin, collector_.hooks());
@@ -188,38 +185,29 @@ void Control::start() {
           settings.upstreams.front().resolve_interval.count() / 1000);
     }
   }
-  const std::shared_ptr<const Blueprint> plan = blueprint(settings);
+  const std::shared_ptr<const Blueprint> plan =
+      blueprint(settings, std::move(tls.workers), listeners_.open());
+  tls_.adopt(std::move(tls));
   for (std::size_t i = 0; i < count; ++i) {
     workers_.push_back(
         std::make_unique<Worker>(i, registry_.worker(i), collector_.sink(i), secret.secret, limits_,
                                  [this] { boost::asio::post(context_, [this] { on_worker_drained(); }); }));
-    workers_.back()->start(*plan, std::move(sockets[i]));
+    workers_.back()->start(*plan, std::move(listening.opened[i]));
   }
   state_.ready = true;
   state_.started = state_.loaded = std::chrono::system_clock::now();
   publish();
 }
 
-/// Opens each address for every worker; all or, with an exception, none.
-std::vector<std::vector<ListenerSocket>> Control::open(const std::vector<conf::ListenAddress>& addresses,
-                                                       std::vector<OpenListener>& opened) {
-  std::vector<std::vector<ListenerSocket>> sockets(registry_.workers());
-  for (const conf::ListenAddress& written : addresses) {
-    conf::ListenAddress bound = written;
-    std::vector<UniqueFd> fds = open_listeners(bound, sockets.size());
-    const telemetry::ListenerLabel label = registry_.listener(bound.text());
-    for (std::size_t i = 0; i < sockets.size(); ++i)
-      sockets[i].push_back({std::move(fds[i]), label, bound.is_unix});
-    opened.push_back({written, bound, label, false, inode_of(bound)});
-  }
-  return sockets;
-}
-
-std::shared_ptr<const Blueprint> Control::blueprint(const conf::Settings& settings) {
+std::shared_ptr<const Blueprint> Control::blueprint(const conf::Settings& settings,
+                                                    std::vector<WorkerTls> tls,
+                                                    const std::vector<ListenerSet::OpenListener>& listeners) {
   auto plan = std::make_shared<Blueprint>();
   plan->settings = settings;
   plan->no_route = registry_.route("none");
   plan->resolutions = resolutions_;
+  plan->tls = std::move(tls);
+  plan->redirect_port = redirect_port(listeners);
   const routing::RouteTable table(settings.routes, upstream_names(settings));
   for (const routing::Route& route : table.routes())
     plan->route_labels.push_back(registry_.route(route.label));
@@ -232,9 +220,7 @@ std::shared_ptr<const Blueprint> Control::blueprint(const conf::Settings& settin
 }
 
 void Control::announce() const {
-  std::string text;
-  for (const OpenListener& listener : listeners_)
-    text += fmt::format("listening on {}\n", link_to(listener.bound));
+  std::string text = listeners_.announcement();
   for (const conf::UpstreamSettings& upstream : loaded_.settings.upstreams) {
     for (const conf::Url& url : upstream.endpoints)
       text += fmt::format("forwarding to {} at {}\n", upstream.name, url.text());
@@ -253,7 +239,9 @@ void Control::publish() {
   state_.settings = conf::describe(settings);
   state_.workers = registry_.workers();
   state_.listeners.clear();
-  for (const OpenListener& listener : listeners_) state_.listeners.push_back(listener.bound.text());
+  for (const ListenerSet::OpenListener& listener : listeners_.open())
+    state_.listeners.push_back(listener.bound.text());
+  state_.certificates = tls_.certificates();
   state_.routes.clear();
   const routing::RouteTable table(settings.routes, upstream_names(settings));
   for (const routing::Route& route : table.routes()) {
@@ -330,47 +318,48 @@ void Control::reload() {
   if (fresh.ok()) {
     try {
       replace_settings(std::move(fresh));
-      state_.last_reload_ok = true;
       state_.loaded = std::chrono::system_clock::now();
-      publish();
+      report_reload(true, true);
       log(Level::info, "settings reloaded{}{}", loaded_.file.empty() ? "" : " from ", loaded_.file);
       return;
     } catch (const std::exception& error) {
       problems = error.what();
     }
   }
-  state_.last_reload_ok = false;
+  report_reload(false, certificates_ok_);
+  log(Level::error, "settings not reloaded, the old ones stay in force: {}", one_line(problems));
+}
+
+/// The files of certificates have changed; the settings are as they were.
+void Control::reload_certificates() {
+  ++state_.reloads;
+  try {
+    LoadedTls tls = load_tls(loaded_.settings, registry_.workers(), tls_.tickets());
+    const std::shared_ptr<const Blueprint> plan =
+        blueprint(loaded_.settings, std::move(tls.workers), listeners_.open());
+    tls_.adopt(std::move(tls));
+    for (const std::unique_ptr<Worker>& worker : workers_) worker->reload(plan, {}, {});
+    report_reload(settings_ok_, true);
+    log(Level::info, "certificates read anew, because their files have changed");
+  } catch (const std::exception& error) {
+    report_reload(settings_ok_, false);
+    log(Level::error, "certificates not read anew, the old ones stay in force: {}", one_line(error.what()));
+  }
+}
+
+void Control::report_reload(bool settings_ok, bool certificates_ok) {
+  settings_ok_ = settings_ok;
+  certificates_ok_ = certificates_ok;
+  state_.last_reload_ok = settings_ok && certificates_ok;
   publish();
-  while (problems.ends_with('\n')) problems.pop_back();
-  log(Level::error, "settings not reloaded, the old ones stay in force: {}", problems);
 }
 
 /// Puts new settings in force, or throws and changes nothing.
 void Control::replace_settings(conf::Loaded fresh) {
   const conf::Settings& settings = fresh.settings;
-  std::vector<OpenListener> kept;
-  std::vector<telemetry::ListenerLabel> closed;
-  for (const OpenListener& listener : listeners_) {
-    const bool wanted =
-        std::any_of(settings.listen.begin(), settings.listen.end(), [&](const conf::ListenAddress& address) {
-          return address == listener.written || address == listener.bound;
-        });
-    const bool stays = listener.passed || wanted;
-    if (stays) {
-      kept.push_back(listener);
-    } else {
-      closed.push_back(listener.label);
-    }
-  }
-  const bool passed = std::any_of(kept.begin(), kept.end(), [](const OpenListener& l) { return l.passed; });
-  std::vector<conf::ListenAddress> added;
-  for (const conf::ListenAddress& address : settings.listen) {
-    const bool known = std::any_of(kept.begin(), kept.end(), [&](const OpenListener& l) {
-      return l.written == address || l.bound == address;
-    });
-    if (!known && !passed) added.push_back(address);
-  }
-  std::vector<std::vector<ListenerSocket>> sockets = open(added, kept);
+  LoadedTls tls = load_tls(settings, registry_.workers(), tls_.tickets());
+  ListenerSet::Change listening = listeners_.prepare(settings);
+  demand_certificate(listening.open, tls);
 
   if (settings.admin != loaded_.settings.admin)
     log(Level::warn, "a change of admin.* takes effect at the next start");
@@ -383,21 +372,12 @@ void Control::replace_settings(conf::Loaded fresh) {
   if (endpoint_urls(settings) != endpoint_urls(loaded_.settings)) {
     resolutions_ = std::make_shared<const std::vector<Resolution>>(resolve_all(endpoint_urls(settings)));
   }
-  const std::shared_ptr<const Blueprint> plan = blueprint(settings);
-  for (const OpenListener& listener : listeners_) {
-    if (std::find(closed.begin(), closed.end(), listener.label) == closed.end()) continue;
-    log(Level::info, "no longer listening on {}", link_to(listener.bound));
-    remove_file(listener);
-  }
-  for (const OpenListener& listener : kept) {
-    const bool old = std::any_of(listeners_.begin(), listeners_.end(),
-                                 [&](const OpenListener& l) { return l.label == listener.label; });
-    if (!old) log(Level::info, "now listening on {}", link_to(listener.bound));
-  }
+  const std::shared_ptr<const Blueprint> plan = blueprint(settings, std::move(tls.workers), listening.open);
+  listeners_.commit(listening);
+  tls_.adopt(std::move(tls));
   loaded_ = std::move(fresh);
-  listeners_ = std::move(kept);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    workers_[i]->reload(plan, std::move(sockets[i]), closed);
+    workers_[i]->reload(plan, std::move(listening.opened[i]), listening.closed);
   }
   schedule_resolution();
 }
@@ -409,6 +389,7 @@ void Control::drain() {
       static_cast<double>(limit.count()) / 1000);
   publish();
   resolve_timer_.cancel();
+  tls_.stop();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->drain();
   drain_timer_.expires_after(limit);
   drain_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -426,13 +407,7 @@ void Control::on_worker_drained() {
   if (++drained_workers_ < workers_.size()) return;
   drain_timer_.cancel();
   signals_.cancel();
-  for (const OpenListener& listener : listeners_) remove_file(listener);
-}
-
-/// Another process may have taken over the path meanwhile.
-void Control::remove_file(const OpenListener& listener) {
-  if (listener.inode != 0 && inode_of(listener.bound) == listener.inode)
-    ::unlink(listener.bound.path.c_str());
+  listeners_.remove_files();
 }
 
 // ---- names

@@ -3,8 +3,8 @@
 //
 // Shutdown in three visible steps: stop accepting, finish, cut.
 //
-// owns:    workers, the management endpoint, the registry of counters, the connection limits
-// threads: the thread that calls run(); workers report back by posting to its io_context
+// owns:    workers, listening sockets on their way, the management endpoint, the registry of counters, the
+// connection limits threads: the thread that calls run(); workers report back by posting to its io_context
 
 #include <chrono>
 #include <memory>
@@ -18,7 +18,8 @@
 
 #include "conf/load.hpp"
 #include "proxy/connection_limits.hpp"
-#include "proxy/listener.hpp"
+#include "proxy/listener_set.hpp"
+#include "proxy/tls_control.hpp"
 #include "proxy/worker.hpp"
 #include "telemetry/cells.hpp"
 #include "telemetry/collector.hpp"
@@ -38,25 +39,17 @@ class Control {
   int run();
 
  private:
-  struct OpenListener {
-    conf::ListenAddress written;  ///< as in the settings, port 0 kept
-    conf::ListenAddress bound;
-    telemetry::ListenerLabel label;
-    bool passed = false;      ///< a service manager's: stays whatever the settings say
-    std::uint64_t inode = 0;  ///< of a unix socket's file, so that only our own is removed
-  };
-
   void raise_descriptor_limit();
   void start();
-  std::vector<std::vector<ListenerSocket>> open(const std::vector<conf::ListenAddress>& addresses,
-                                                std::vector<OpenListener>& opened);
-  std::shared_ptr<const Blueprint> blueprint(const conf::Settings& settings);
-  static void remove_file(const OpenListener& listener);
+  std::shared_ptr<const Blueprint> blueprint(const conf::Settings& settings, std::vector<WorkerTls> tls,
+                                             const std::vector<ListenerSet::OpenListener>& listeners);
   void announce() const;
   void wait_for_signal();
   void on_signal(int signal);
   void reload();
   void replace_settings(conf::Loaded fresh);
+  void reload_certificates();
+  void report_reload(bool settings_ok, bool certificates_ok);
   void drain();
   void cut();
   void on_worker_drained();
@@ -76,10 +69,13 @@ class Control {
   telemetry::ProcessState state_;
   ConnectionLimits limits_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<OpenListener> listeners_;
+  ListenerSet listeners_;
+  TlsControl tls_;
   Resolutions resolutions_;
   std::jthread resolving_;
   std::size_t drained_workers_ = 0;
+  bool settings_ok_ = true;      // as read last
+  bool certificates_ok_ = true;  // as read last, with the settings or because a file changed
   bool draining_ = false;
 };
 

@@ -136,6 +136,18 @@ long environment_number(const char* name) {
   return value;
 }
 
+/// What stands between colons.
+std::vector<std::string> environment_list(const char* name) {
+  std::vector<std::string> items;
+  const char* text = std::getenv(name);
+  for (std::string_view rest = text == nullptr ? "" : text; !rest.empty();) {
+    const std::size_t end = std::min(rest.find(':'), rest.size());
+    items.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return items;
+}
+
 }  // namespace
 
 std::vector<UniqueFd> open_listeners(conf::ListenAddress& address, std::size_t workers) {
@@ -159,11 +171,13 @@ std::vector<PassedSocket> take_passed_sockets() {
   constexpr long most = 64;
   const long pid = environment_number("LISTEN_PID");
   const long count = environment_number("LISTEN_FDS");
+  std::vector<std::string> names = environment_list("LISTEN_FDNAMES");
   ::unsetenv("LISTEN_PID");
   ::unsetenv("LISTEN_FDS");
   ::unsetenv("LISTEN_FDNAMES");
   std::vector<PassedSocket> sockets;
   if (pid != ::getpid() || count < 1 || count > most) return sockets;
+  names.resize(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) {
     const int fd = first + i;
     ::fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -176,7 +190,7 @@ std::vector<PassedSocket> take_passed_sockets() {
         ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &accepts_size) != 0 || accepts == 0) {
       throw std::runtime_error(fmt::format("descriptor {} that was passed in is no listening socket", fd));
     }
-    PassedSocket socket{UniqueFd(fd), {}};
+    PassedSocket socket{UniqueFd(fd), {}, std::move(names[static_cast<std::size_t>(i)])};
     if (name.ss_family == AF_UNIX) {
       socket.address.is_unix = true;
       socket.address.path = reinterpret_cast<const sockaddr_un&>(name).sun_path;

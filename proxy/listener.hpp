@@ -5,6 +5,7 @@
 // threads: open_listeners on the control thread; a Listener belongs to one worker
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -34,11 +35,11 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-/// What a listener's clients speak.
+/// What is spoken on the connections of a listener.
 enum class ListenerKind : std::uint8_t {
-  plain,
-  tls,
-  redirect,  ///< plain HTTP that is sent on to https://
+  plain,     ///< HTTP without TLS
+  tls,       ///< TLS, and in it what ALPN chose
+  redirect,  ///< HTTP without TLS, of which everything but ACME's challenges is sent to https://
 };
 
 /// A bound, listening socket on its way to a worker.
@@ -53,11 +54,12 @@ struct ListenerSocket {
 /// Sets `address.port` when it was 0. Throws std::runtime_error naming the address and the cause.
 std::vector<UniqueFd> open_listeners(conf::ListenAddress& address, std::size_t workers);
 
-/// The sockets that a service manager passed (LISTEN_PID, LISTEN_FDS), with their addresses; empty when none.
-/// Reads the environment once and takes the variables out of it.
+/// The sockets that a service manager passed (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES), with their addresses;
+/// empty when none. Reads the environment once and takes the variables out of it.
 struct PassedSocket {
   UniqueFd fd;
   conf::ListenAddress address;
+  std::string name;  ///< as the service manager calls it; may be empty
 };
 std::vector<PassedSocket> take_passed_sockets();
 
@@ -73,6 +75,7 @@ class Listener {
   [[nodiscard]] telemetry::ListenerLabel label() const noexcept { return label_; }
   [[nodiscard]] telemetry::ListenerCells& cells() const noexcept { return cells_; }
   [[nodiscard]] bool is_unix() const noexcept { return unix_; }
+  [[nodiscard]] ListenerKind kind() const noexcept { return kind_; }
 
   void start() noexcept;
   /// Accepts what has already connected, then closes the socket, so that nobody who got through is refused.

@@ -1,6 +1,7 @@
 // The command line's commands: run, check, route, sample, inspect.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <cerrno>
@@ -19,7 +20,10 @@
 #include "proxy/control.hpp"
 #include "proxy/inspect.hpp"
 #include "proxy/sample/sample.hpp"
+#include "proxy/tls/openssl.hpp"
+#include "proxy/tls_control.hpp"
 #include "routing/explain.hpp"
+#include "telemetry/time_text.hpp"
 
 namespace {
 
@@ -37,7 +41,22 @@ routing::RouteTable table_of(const conf::Settings& settings) {
   return {settings.routes, names};
 }
 
+/// What TLS listeners would show, and what deserves attention about it.
+std::string certificates_text(const proxy::LoadedTls& tls) {
+  std::string text;
+  if (!tls.certificates.empty())
+    text += "\ncertificates, the first one for clients that name no known host:\n";
+  for (const telemetry::CertificateState& certificate : tls.certificates) {
+    text += fmt::format("  {}: {}, {}, until {}\n", certificate.file, fmt::join(certificate.names, " "),
+                        certificate.key_type, telemetry::rfc3339(certificate.not_after));
+  }
+  for (const std::string& warning : tls.warnings) text += fmt::format("warning: {}\n", warning);
+  return text;
+}
+
 int check(const conf::Loaded& loaded) {
+  const proxy::LoadedTls tls =
+      proxy::load_tls(loaded.settings, 1, std::make_shared<proxy::tls::TicketKeys>());
   std::string text = conf::describe(loaded.settings);
   text +=
       "\nroutes, by the order of their rules (an exact rule beats a prefix, a longer prefix a shorter "
@@ -46,6 +65,7 @@ int check(const conf::Loaded& loaded) {
   for (const routing::Route& route : table.routes()) {
     text += fmt::format("  {:<32} {}\n", routing::rule_text(route), routing::owner_text(table, route));
   }
+  text += certificates_text(tls);
   text += fmt::format("\n{}: ok\n", loaded.file.empty() ? "built-in defaults" : loaded.file);
   print(stdout, text);
   return 0;
@@ -99,6 +119,9 @@ int main(int argc, char** argv) {
       return line.early_exit->code;
     }
     return dispatch(line);
+  } catch (const proxy::tls::CertificateError& error) {
+    print(stderr, fmt::format("{}\n", error.what()));
+    return wrong_settings;
   } catch (const std::exception& error) {
     print(stderr, fmt::format("portico: {}\n", error.what()));
     return failed;

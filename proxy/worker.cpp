@@ -40,14 +40,16 @@ std::vector<std::string> names_of(const std::vector<conf::UpstreamSettings>& ups
 
 }  // namespace
 
-WorkerConfig::WorkerConfig(const Blueprint& blueprint, std::vector<Upstream> owners)
+WorkerConfig::WorkerConfig(const Blueprint& blueprint, std::size_t worker, std::vector<Upstream> owners)
     : settings(blueprint.settings),
       table(settings.routes, names_of(settings.upstreams)),
       trusted(settings.trusted_proxies),
       proxy_protocol_from(settings.proxy_protocol_from),
       route_labels(blueprint.route_labels),
       no_route(blueprint.no_route),
-      upstreams(std::move(owners)) {}
+      upstreams(std::move(owners)),
+      tls(blueprint.tls[worker].server),
+      redirect_port(blueprint.redirect_port) {}
 
 // The hint lets Asio leave out its locks: everything on this context happens on one thread. The mailbox is
 // the way in.
@@ -117,6 +119,12 @@ void Worker::reload(std::shared_ptr<const Blueprint> blueprint, std::vector<List
 
 void Worker::resolve(Resolutions resolutions) {
   post([this, resolutions = std::move(resolutions)] { set_addresses(*resolutions); });
+}
+
+void Worker::set_tickets(std::shared_ptr<const tls::TicketKeys> tickets) {
+  post([this, tickets = std::move(tickets)] {
+    if (config_->tls) config_->tls->set_tickets(tickets);
+  });
 }
 
 void Worker::drain() {
@@ -206,7 +214,7 @@ void Worker::apply(const Blueprint& blueprint) {
       named.endpoint->configure(0, {});
   }
   set_addresses(*blueprint.resolutions);
-  config_ = ConfigPtr(new WorkerConfig(blueprint, std::move(upstreams)));
+  config_ = ConfigPtr(new WorkerConfig(blueprint, index_, std::move(upstreams)));
   fields = h1::HeadFields(std::max(config_->settings.limits.request_fields, response_fields));
 }
 

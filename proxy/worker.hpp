@@ -29,7 +29,9 @@
 #include "proxy/listener.hpp"
 #include "proxy/moment.hpp"
 #include "proxy/reactor.hpp"
+#include "proxy/tls/client_context.hpp"
 #include "proxy/tls/server_contexts.hpp"
+#include "proxy/tls/ticket_keys.hpp"
 #include "proxy/upstream.hpp"
 #include "routing/table.hpp"
 #include "telemetry/cells.hpp"
@@ -50,6 +52,13 @@ struct Resolution {
 };
 using Resolutions = std::shared_ptr<const std::vector<Resolution>>;
 
+/// TLS of one worker, which shares no OpenSSL object with another one.
+struct WorkerTls {
+  std::shared_ptr<tls::ServerContexts> server;  ///< null when there is no certificate
+  std::vector<std::shared_ptr<const tls::ClientContext>>
+      clients;  ///< by upstream; null without https:// endpoints
+};
+
 /// Settings as the control thread hands them to each worker, with the counters' labels looked up.
 struct Blueprint {
   conf::Settings settings;
@@ -57,12 +66,14 @@ struct Blueprint {
   telemetry::RouteLabel no_route{};                 ///< for requests that never got a route
   std::vector<std::vector<telemetry::EndpointLabel>> endpoint_labels;  ///< by upstream, by endpoint
   Resolutions resolutions;                                             ///< of all endpoints
+  std::vector<WorkerTls> tls;                                          ///< by worker
+  std::uint16_t redirect_port = 443;                                   ///< that a redirect to https:// names
 };
 
 /// Settings in force on one worker. Exchanges hold the ones they began under, so a reload never changes a
 /// running stream. The count is not atomic: it never leaves its worker.
 struct WorkerConfig : boost::intrusive_ref_counter<WorkerConfig, boost::thread_unsafe_counter> {
-  WorkerConfig(const Blueprint& blueprint, std::vector<Upstream> owners);
+  WorkerConfig(const Blueprint& blueprint, std::size_t worker, std::vector<Upstream> owners);
 
   conf::Settings settings;
   routing::RouteTable table;
@@ -72,6 +83,7 @@ struct WorkerConfig : boost::intrusive_ref_counter<WorkerConfig, boost::thread_u
   telemetry::RouteLabel no_route;
   std::vector<Upstream> upstreams;           ///< by UpstreamId
   std::shared_ptr<tls::ServerContexts> tls;  ///< this worker's own; null without certificates
+  std::uint16_t redirect_port;               ///< that a redirect to https:// names
 
   /// Do connections of `peer` begin with a PROXY header?
   [[nodiscard]] bool announces(const http::Peer& peer) const noexcept {
@@ -97,6 +109,8 @@ class Worker {
   void reload(std::shared_ptr<const Blueprint> blueprint, std::vector<ListenerSocket> listeners,
               std::vector<telemetry::ListenerLabel> closed);
   void resolve(Resolutions resolutions);
+  /// Session tickets are made and read with these keys from now on.
+  void set_tickets(std::shared_ptr<const tls::TicketKeys> tickets);
   /// Stops accepting, closes idle connections, lets exchanges finish.
   void drain();
   /// Ends every session at once.
