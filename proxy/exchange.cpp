@@ -46,6 +46,11 @@ CauseWords words_of(Cause cause) noexcept {
       return {Ended::refused, 413, AnswerCode::body_too_large, {}};
     case Cause::upstream_unreachable:
       return {Ended::refused, 502, AnswerCode::upstream_unreachable, {}};
+    case Cause::upstream_insecure:
+      return {
+          Ended::refused, 502, AnswerCode::upstream_unreachable,
+          "Portico could not set up TLS with the backend that owns this path; its log says why. Check the "
+          "backend's certificate, and its URL, ca_file and tls_name in Portico's settings."};
     case Cause::out_of_descriptors:
       return {
           Ended::refused, 503, AnswerCode::too_many_connections,
@@ -80,6 +85,8 @@ std::string_view log_words_of(Cause cause) noexcept {
   switch (cause) {
     case Cause::upstream_unreachable:
       return "no endpoint could be connected to";
+    case Cause::upstream_insecure:
+      return "TLS could not be set up";
     case Cause::out_of_descriptors:
       return "no file descriptor is left for a connection";
     case Cause::connect_timeout:

@@ -41,6 +41,7 @@ enum class Cause : std::uint8_t {
   request_malformed,      ///< its body broke the chunked coding
   request_too_large,      ///< its body is above the limit
   upstream_unreachable,   ///< no endpoint could be connected to
+  upstream_insecure,      ///< TLS with the only endpoint left could not be set up
   out_of_descriptors,     ///< Portico itself could not open a socket
   connect_timeout,        ///< timeouts.connect passed
   response_head_timeout,  ///< timeouts.response_head passed
@@ -211,6 +212,7 @@ class Exchange {
 
   Cause cause_ = Cause::none;
   std::string_view detail_;  // of a malformed response: what is wrong with it
+  std::string objection_;    // to the upstream's TLS
   bool finished_ = false;
 };
 

@@ -70,7 +70,14 @@ Task<bool> Exchange::acquire(bool fresh) {
       cause = Cause::out_of_descriptors;
       break;
     }
-    endpoint->report_failure();
+    endpoint->report_failure(connected.objection);
+    if (!connected.objection.empty() && connected.result == Io::failed) {
+      cause = Cause::upstream_insecure;
+      objection_ = std::move(connected.objection);
+      detail_ = objection_;
+      tried[count++] = endpoint;
+      continue;
+    }
     cause = connected.result == Io::timeout ? Cause::connect_timeout : Cause::upstream_unreachable;
     tried[count++] = endpoint;
   }

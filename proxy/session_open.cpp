@@ -40,7 +40,7 @@ Task<Session::Opened> Session::open_tls(Deadline deadline) {
   tls::SslPtr ssl = config->tls == nullptr ? nullptr : config->tls->new_session();
   if (ssl == nullptr) co_return Opened::closed;
   stream.secure(std::move(ssl));
-  const Io io = co_await stream.handshake(config->settings.timeouts.handshake);
+  const Io io = co_await stream.handshake(deadline);
   if (io != Io::ok) {
     worker.cells.listener(listener).handshake_failures.add();
     // OpenSSL has told the client why, where there is a word for it.

@@ -528,12 +528,13 @@ void Stream::secure(tls::SslPtr ssl) {
   input.secure_ = output.secure_ = secure_.get();
 }
 
-Task<Io> Stream::handshake(std::chrono::milliseconds limit) {
-  const Deadline deadline = reactor_.wheel.in(limit);
+Task<Io> Stream::handshake(Deadline deadline) {
+  // Of one write of a flight; the whole is bounded by the deadline.
+  constexpr std::chrono::milliseconds gap{5'000};
   while (!secure_->established()) {
     Io io = co_await input.more(deadline);
     // A flight that the socket did not take at once.
-    if (io == Io::ok && secure_->pending() > 0) io = co_await output.write_all({}, limit);
+    if (io == Io::ok && secure_->pending() > 0) io = co_await output.write_all({}, gap);
     if (io != Io::ok) co_return io;
   }
   co_return Io::ok;

@@ -261,7 +261,7 @@ class Stream {
   /// Precondition: open, nothing is armed.
   void secure(tls::SslPtr ssl);
   /// Completes the handshake. failed: secured()->error(), and OpenSSL's own verdict in its SSL.
-  Task<Io> handshake(std::chrono::milliseconds limit);
+  Task<Io> handshake(Deadline deadline);
   /// The TLS on it, or null.
   [[nodiscard]] SecureSocket* secured() const noexcept { return secure_.get(); }
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "proxy/tls/handshake_failure.hpp"
 #include "telemetry/log.hpp"
 
 namespace portico::proxy {
@@ -72,6 +73,11 @@ void Endpoint::configure(std::size_t keep_alive_connections,
     cells_.idle.sub();
     retire(oldest);
   }
+}
+
+void Endpoint::secure_with(std::shared_ptr<const tls::ClientContext> context, const std::string& name) {
+  tls_ = std::move(context);
+  tls_name_ = name.empty() ? url_.host : name;
 }
 
 void Endpoint::close_idle() noexcept {
@@ -184,6 +190,10 @@ Task<Endpoint::Connected> Endpoint::connect(Deadline deadline, Stream** cancelle
     }
     ++i;
   }
+  if (outcome.result == Io::ok && url_.scheme == conf::Url::Scheme::https) {
+    co_await secure(stream, deadline, outcome);
+    if (*canceller == nullptr) outcome.result = Io::cancelled;
+  }
   *canceller = nullptr;
   cells_.connecting.sub();
   if (outcome.result == Io::ok) {
@@ -203,10 +213,32 @@ Task<Endpoint::Connected> Endpoint::connect(Deadline deadline, Stream** cancelle
   co_return outcome;
 }
 
-void Endpoint::report_failure() noexcept {
+/// TLS on a connection that has just been made.
+Task<void> Endpoint::secure(Stream& stream, Deadline deadline, Connected& outcome) {
+  tls::SslPtr ssl = tls_ == nullptr ? nullptr : tls_->new_session(tls_name_);
+  if (ssl == nullptr) {
+    outcome.result = Io::failed;
+    outcome.error = ENOMEM;
+    co_return;
+  }
+  stream.secure(std::move(ssl));
+  outcome.result = co_await stream.handshake(deadline);
+  if (outcome.result == Io::ok) co_return;
+  outcome.error = EPROTO;
+  if (outcome.result == Io::timeout) {
+    outcome.objection = "it did not complete the TLS handshake in time";
+  } else if (outcome.result != Io::cancelled) {
+    outcome.result = Io::failed;
+    outcome.objection = tls::handshake_failure(*stream.secured()->ssl());
+  }
+}
+
+void Endpoint::report_failure(std::string_view objection) noexcept {
   const auto aside = first_aside * (1U << std::min(failures_, most_doublings));
-  if (failures_++ == 0)
-    telemetry::log(telemetry::Level::warn, "{} can't be connected to: set aside, tried again", url_.text());
+  if (failures_++ == 0) {
+    telemetry::log(telemetry::Level::warn, "{} can't be connected to{}{}: set aside, tried again",
+                   url_.text(), objection.empty() ? "" : ": ", objection);
+  }
   cells_.up.set(0);
   aside_until_ = reactor_.wheel.in(aside);
 }

@@ -17,6 +17,7 @@
 #include "conf/settings.hpp"
 #include "proxy/stream.hpp"
 #include "proxy/task.hpp"
+#include "proxy/tls/client_context.hpp"
 #include "telemetry/cells.hpp"
 
 namespace portico::proxy {
@@ -85,6 +86,9 @@ class Endpoint {
   void set_addresses(std::vector<SocketAddress> addresses) noexcept { addresses_ = std::move(addresses); }
   /// Idle connections beyond the new limit are closed; 0 closes all.
   void configure(std::size_t keep_alive_connections, std::chrono::milliseconds keep_alive_timeout) noexcept;
+  /// How connections of an https:// endpoint are secured. `name`: what its certificate must be for; empty:
+  /// the URL's host.
+  void secure_with(std::shared_ptr<const tls::ClientContext> context, const std::string& name);
 
   /// The pooled connection that was used last, or an empty lease. `surely_open`: for a request that may not
   /// be sent twice, a connection whose end may have come together with its last response is looked at once
@@ -94,14 +98,16 @@ class Endpoint {
   struct Connected {
     Lease lease;
     Io result = Io::failed;
-    int error = 0;  ///< errno for the log, or 0 when no address is known
+    int error = 0;               ///< errno for the log, or 0 when no address is known
+    std::string objection = {};  ///< to its TLS, in words for the operator; empty: it did not come to that
   };
   /// A fresh connection, trying the addresses in turn. `canceller` is set to the stream under way, so that it
   /// can be closed from outside, and to null when done.
   Task<Connected> connect(Deadline deadline, Stream** canceller);
 
   /// A refused or silent endpoint is set aside for 0.5 s, doubling to 30 s, until it works again.
-  void report_failure() noexcept;
+  /// `objection`: Connected::objection.
+  void report_failure(std::string_view objection = {}) noexcept;
   void report_success() noexcept;
   [[nodiscard]] bool set_aside() noexcept;
   [[nodiscard]] std::uint64_t aside_until() const noexcept {
@@ -118,6 +124,7 @@ class Endpoint {
  private:
   friend class Lease;
   using IdleList = boost::intrusive::list<UpstreamConnection>;
+  Task<void> secure(Stream& stream, Deadline deadline, Connected& outcome);
   void put_idle(UpstreamConnection& connection) noexcept;
   void on_idle_event(UpstreamConnection& connection) noexcept;
   static void retire(UpstreamConnection& connection) noexcept;
@@ -129,6 +136,8 @@ class Endpoint {
   telemetry::EndpointCells& cells_;
   std::vector<SocketAddress> addresses_;
   std::size_t next_address_ = 0;
+  std::shared_ptr<const tls::ClientContext> tls_;
+  std::string tls_name_;
   IdleList idle_;
   std::size_t leased_ = 0;
   std::size_t max_idle_ = 0;

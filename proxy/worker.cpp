@@ -83,12 +83,16 @@ Worker::~Worker() {
 // ---- control thread
 // ----------------------------------------------------------------------------------------------
 
-void Worker::start(const Blueprint& blueprint, std::vector<ListenerSocket> listeners) {
+void Worker::prepare(const Blueprint& blueprint, std::vector<ListenerSocket> listeners) {
   apply(blueprint);
   if (reactor.add(mail_fd_, mail_descriptor_) != 0)
     throw std::runtime_error("cannot watch a worker's mailbox");
   mail_.arm(reactor, mail_fd_, mail_descriptor_, false);
   listen(std::move(listeners));
+}
+
+void Worker::start(const Blueprint& blueprint, std::vector<ListenerSocket> listeners) {
+  prepare(blueprint, std::move(listeners));
   thread_ = std::thread([this] { run(); });
   ::pthread_setname_np(thread_.native_handle(), fmt::format("portico-w{}", index_).c_str());
 }
@@ -204,6 +208,7 @@ void Worker::apply(const Blueprint& blueprint) {
     for (std::size_t j = 0; j < settings.endpoints.size(); ++j) {
       Endpoint& endpoint = endpoint_for(settings.endpoints[j], blueprint.endpoint_labels[i][j]);
       endpoint.configure(settings.keep_alive_connections, settings.keep_alive_timeout);
+      endpoint.secure_with(blueprint.tls[index_].clients[i], settings.tls_name);
       endpoints.push_back(&endpoint);
       in_use.push_back(&endpoint);
     }

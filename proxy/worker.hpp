@@ -104,6 +104,8 @@ class Worker {
 
   // ---- control thread ----
   void start(const Blueprint& blueprint, std::vector<ListenerSocket> listeners);
+  /// What start() does before there is a thread: for a caller that runs `context` on its own thread instead.
+  void prepare(const Blueprint& blueprint, std::vector<ListenerSocket> listeners);
   /// Takes effect soon. Exchanges in progress keep the old settings. `listeners` are added, `closed` (labels)
   /// go.
   void reload(std::shared_ptr<const Blueprint> blueprint, std::vector<ListenerSocket> listeners,
