@@ -314,6 +314,7 @@ void Exchange::start_tap(const h1::RequestHead& request, std::string_view path) 
   if (route_ != nullptr && route_->upstream) facts.owner = config_->table.upstream_name(*route_->upstream);
   facts.worker = static_cast<std::uint16_t>(worker_.index());
   facts.listener = static_cast<std::uint16_t>(side_.listener);
+  facts.http_version = http_version();
   facts.route = static_cast<std::uint16_t>(route_label());
   facts.start_unix_us = worker_.unix_time_us(begun_);
   tap_.request_head(worker_.tap, facts);
@@ -326,6 +327,7 @@ void Exchange::write_head(const h1::RequestHead& request) {
   facts.host = request.host;
   facts.request_id = request_id();
   facts.via = settings.via;
+  facts.http_version = http_version();
   facts.proto = side_.kind == ListenerKind::tls ? "https" : "http";
   if (peer_trusted_) {
     facts.proto = http::forwarded_proto(fields, facts.proto);
@@ -505,6 +507,11 @@ void Exchange::account_for_refusal(Worker& worker, telemetry::ListenerLabel list
   telemetry::Tap tap;
   tap.request_head(worker.tap, facts);
   tap.end(end);
+}
+
+/// 10, 11 or 20.
+std::uint8_t Exchange::http_version() const noexcept {
+  return h2_ != nullptr ? 20 : static_cast<std::uint8_t>(10 + client_minor_);
 }
 
 telemetry::RouteLabel Exchange::route_label() const noexcept {

@@ -95,6 +95,7 @@ class Exchange {
   Task<bool> answer_cause();
   void finish(telemetry::Ended how, int status) noexcept;
   [[nodiscard]] telemetry::RouteLabel route_label() const noexcept;
+  [[nodiscard]] std::uint8_t http_version() const noexcept;
   [[nodiscard]] std::uint64_t since_begun(Moment moment) const noexcept { return (moment - begun_) / 1000; }
   void finish_with_cause() noexcept;
   void complain() const noexcept;

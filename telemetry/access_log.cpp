@@ -66,7 +66,8 @@ void append_combined(std::string& out, const Record& record) {
   append_escaped(out, record.text(Text::method));
   out += ' ';
   append_escaped(out, record.text(Text::path));
-  out += R"( HTTP/1.1" )";
+  fmt::format_to(std::back_inserter(out), R"( HTTP/{}.{}" )", facts.http_version / 10,
+                 facts.http_version % 10);
   // Nginx's words where there was no answer: 499 for a client that left, 000 for anything else.
   const int status = facts.status == 0 && facts.ended == Ended::client_gone ? 499 : facts.status;
   fmt::format_to(std::back_inserter(out), R"({:03} {} "-" ")", status, facts.response_bytes);

@@ -40,6 +40,7 @@ ListenerTotals totals_of(const Registry& registry, ListenerLabel label) {
     totals.connections += cells->connections.value();
     totals.accepted += cells->accepted.value();
     totals.refused += cells->refused.value();
+    totals.handshake_failures += cells->handshake_failures.value();
   }
   return totals;
 }

@@ -34,6 +34,7 @@ struct ListenerTotals {
   std::int64_t connections = 0;
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
+  std::uint64_t handshake_failures = 0;
 };
 
 EndpointTotals totals_of(const Registry& registry, EndpointLabel label);

@@ -256,13 +256,10 @@ int Connection::on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t
   RequestStream* const stream = connection.stream_of(id);
   if (stream == nullptr) return 0;
   stream->closed_ = true;
-  if (!stream->started_) {
-    // Its head never became a request.
-    stream->started_ = stream->exchange_done_ = true;
-    --connection.stream_count_;
-  }
   // After the end of the answer was handed over, this is how every stream ends.
   if (!stream->end_sent_) stream->lose();
+  // It was taken back before its exchange began, or its head never became a request.
+  if (!stream->started_) connection.leave(*stream);
   connection.retire(*stream);
   return 0;
 }

@@ -222,17 +222,21 @@ Detached Connection::serve(Connection& connection, RequestStream& stream) {
 }
 
 void Connection::stream_done(RequestStream& stream) noexcept {
-  stream.exchange_done_ = true;
   stream.discard();
   if (stream.Client::end == Client::End::reset || !stream.responded_) {
     stream.close(true);
   } else {
     stream.finish(std::string_view());
   }
-  --stream_count_;
-  if (stream_count_ == 0) {
+  leave(stream);
+}
+
+/// No exchange of this stream runs any more, or ever will.
+void Connection::leave(RequestStream& stream) noexcept {
+  stream.started_ = stream.exchange_done_ = true;
+  if (--stream_count_ == 0 && !broken_) {
     idle_deadline_ = worker_.reactor.wheel.in(config_->settings.timeouts.keep_alive);
-    if (!broken_) client_.stream.input.set_idle_deadline(deadline());
+    client_.stream.input.set_idle_deadline(deadline());
     if (draining_) on_drain();
   }
   retire(stream);
@@ -254,11 +258,9 @@ void Connection::abandon_streams() noexcept {
     RequestStream& stream = *at++;
     if (!std::exchange(stream.closed_, true))
       nghttp2_session_set_stream_user_data(session_.get(), stream.id_, nullptr);
-    if (!std::exchange(stream.started_, true)) {
-      stream.exchange_done_ = true;
-      --stream_count_;
-    }
     stream.lose();
+    // Its exchange has not begun, and need not.
+    if (!stream.started_) leave(stream);
     retire(stream);
   }
 }

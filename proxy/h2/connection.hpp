@@ -79,6 +79,7 @@ class Connection {
   void turn() noexcept;
   void schedule() noexcept;
   void run_ready() noexcept;
+  void leave(RequestStream& stream) noexcept;
   void retire(RequestStream& stream) noexcept;
   [[nodiscard]] bool over() const noexcept;
   [[nodiscard]] Deadline deadline() noexcept;

@@ -124,8 +124,11 @@ void put_kept_lines(Writer& out, const h1::HeadFields& fields, std::uint64_t rem
 }
 
 /// RFC 9110 section 7.6.3: the version is that of the message as received.
-void put_via(Writer& out, std::uint8_t minor, std::string_view pseudonym) noexcept {
-  out.put(minor == 0 ? "Via: 1.0 " : "Via: 1.1 ");
+void put_via(Writer& out, std::uint8_t version, std::string_view pseudonym) noexcept {
+  const char number[] = {static_cast<char>('0' + version / 10), '.', static_cast<char>('0' + version % 10),
+                         ' '};
+  out.put("Via: ");
+  out.put(std::string_view(number, sizeof number));
   out.put(pseudonym);
   out.put("\r\n");
 }
@@ -189,7 +192,7 @@ std::size_t write_upstream_head(const h1::RequestHead& head, const UpstreamHeadF
   writer.put("\r\nX-Request-Id: ");
   writer.put(facts.request_id);
   writer.put("\r\n");
-  if (!facts.via.empty()) put_via(writer, head.minor, facts.via);
+  if (!facts.via.empty()) put_via(writer, facts.http_version, facts.via);
   if (head.websocket) {
     writer.put("Connection: upgrade\r\n");
     writer.put(fields.find(FieldId::upgrade)->line);
@@ -231,7 +234,7 @@ std::size_t write_client_head(const h1::ResponseHead& head, const ClientHeadFact
     writer.put("X-Request-Id: ");
     writer.put(facts.request_id);
     writer.put("\r\n");
-    if (!facts.via.empty()) put_via(writer, head.minor, facts.via);
+    if (!facts.via.empty()) put_via(writer, static_cast<std::uint8_t>(10 + head.minor), facts.via);
     if (head.websocket) {
       writer.put("Connection: upgrade\r\n");
       writer.put(fields.find(FieldId::upgrade)->line);

@@ -29,6 +29,7 @@ struct UpstreamHeadFacts {
   std::string_view host;
   std::string_view request_id;          ///< X-Request-Id, at most 128 bytes
   std::string_view via;                 ///< pseudonym of at most 255 bytes, or empty: no Via
+  std::uint8_t http_version = 11;       ///< of the request as the client sent it, for Via: 10, 11 or 20
   std::string_view upstream_authority;  ///< Host for an HTTP/1.0 request that has none
 };
 

@@ -37,6 +37,7 @@ struct RequestFacts {
   std::array<std::string_view, session_headers.size()> sessions{};
   bool websocket = false;  ///< asks for an upgrade
   bool has_body = false;
+  std::uint8_t http_version = 11;  ///< 10, 11 or 20
   std::uint16_t worker = 0;
   std::uint16_t listener = no_label;
   std::uint16_t route = no_label;

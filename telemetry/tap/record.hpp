@@ -106,6 +106,7 @@ struct RecordFacts {
   std::uint16_t status = 0;           ///< final; 101 for a WebSocket; 0: no answer could be given
   std::uint16_t error_status =
       0;  ///< 400 to 599 where an error inside a 200 or a frame stands for one; else 0
+  std::uint8_t http_version = 11;  ///< of the client's request: 10, 11 or 20
   RecordKind kind = RecordKind::exchange;
   Dialect dialect = Dialect::other;
   Operation operation = Operation::other;

@@ -126,6 +126,7 @@ void Tap::State::begin(const RequestFacts& head) noexcept {
   facts.start_unix_us = head.start_unix_us;
   facts.worker = head.worker;
   facts.listener = head.listener;
+  facts.http_version = head.http_version;
   facts.route = head.route;
   facts.websocket = head.websocket;
   facts.dialect = head.dialect;

@@ -68,6 +68,7 @@ class Example {
       worker.listener(listener).connections.add(2);
       worker.listener(listener).accepted.add(8);
       worker.listener(listener).refused.add(w);
+      worker.listener(listener).handshake_failures.add(2);
     }
     stores.rings = [] { return RingTotals{1'234, 5, 678}; };
     portico::test::ExampleRecord example;

@@ -283,8 +283,11 @@ TEST_CASE("Via is added beside the client's own, with the version that was recei
   facts.via = "portico";
   const Request one_one("GET / HTTP/1.1\r\nHost: h\r\nVia: 1.0 other\r\n\r\n");
   CHECK(Seen(one_one.upstream(facts)).all("via") == std::vector<std::string>{"1.0 other", "1.1 portico"});
+  facts.http_version = 10;
   const Request one_zero("GET / HTTP/1.0\r\nHost: h\r\n\r\n");
   CHECK(Seen(one_zero.upstream(facts)).one("via") == "1.0 portico");
+  facts.http_version = 20;
+  CHECK(Seen(one_one.upstream(facts)).all("via") == std::vector<std::string>{"1.0 other", "2.0 portico"});
 }
 
 TEST_CASE("a head that does not fit is not written at all") {
