@@ -15,16 +15,16 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "conf/address.hpp"
+#include "proxy/client_table.hpp"
 
 namespace portico::proxy {
 
 class ConnectionLimits {
  public:
-  /// `secret` keys the hash, so that a client can't choose addresses that collide.
-  explicit ConnectionLimits(std::uint64_t secret);
+  /// `secret` keys the table, so that a client can't choose addresses that collide.
+  explicit ConnectionLimits(std::uint64_t secret) : table_(secret) {}
   ConnectionLimits(const ConnectionLimits&) = delete;
   ConnectionLimits& operator=(const ConnectionLimits&) = delete;
 
@@ -42,8 +42,8 @@ class ConnectionLimits {
     std::uint32_t slot_ = none;
   };
 
-  /// Counts a connection from `client` (null: not limited by address). IPv6 clients are counted by /64, the
-  /// smallest network that one customer is given. On anything but `admitted` nothing stays counted.
+  /// Counts a connection from `client` (null: not limited by address). IPv6 clients are counted by /64. On
+  /// anything but `admitted` nothing stays counted.
   Verdict enter(const conf::IpAddress* client, std::size_t limit, std::size_t limit_per_client,
                 Place& place) noexcept;
   void leave(Place& place) noexcept;
@@ -51,15 +51,11 @@ class ConnectionLimits {
   [[nodiscard]] std::size_t total() const noexcept { return total_.load(std::memory_order_relaxed); }
 
  private:
-  // A slot holds 40 bits of the address's hash above a count of 24 bits; 0 is free.
-  static constexpr std::size_t slots = 1U << 17;
-  static constexpr std::size_t window = 16;
+  // A slot holds 40 bits of the client's hash above a count of 24 bits; 0 is free.
+  using Table = ClientTable<std::atomic<std::uint64_t>, std::size_t{1} << 17>;
 
-  [[nodiscard]] std::uint64_t hash(const conf::IpAddress& client) const noexcept;
-
-  std::uint64_t secret_;
   std::atomic<std::size_t> total_{0};
-  std::vector<std::atomic<std::uint64_t>> table_;
+  Table table_;
 };
 
 }  // namespace portico::proxy
