@@ -41,6 +41,13 @@ constexpr std::array<AnswerWords, answer_count> table{{
     {AnswerCode::too_many_connections_from_client, 429, "too_many_connections",
      "Too many connections are open from this address; close or reuse some and try again, or raise "
      "limits.connections_per_client in Portico's settings."},
+    {AnswerCode::too_many_requests, 429, "too_many_requests",
+     "Requests come from this address faster than Portico lets one client send them; wait as long as "
+     "Retry-After says, or raise limits.request_rate or limits.request_burst in Portico's settings."},
+    {AnswerCode::too_many_failed_keys, 429, "too_many_failed_keys",
+     "Too many requests from this address were refused for their API key; correct the key and wait as long "
+     "as "
+     "Retry-After says, or exempt the address with key_guard.exempt in Portico's settings."},
     {AnswerCode::header_too_large, 431, "header_too_large",
      "The request's headers are larger or more than Portico accepts; send fewer (cookies are often the "
      "cause), "
@@ -334,8 +341,11 @@ std::string format_answer(AnswerCode code, const AnswerFacts& facts) {
   const AnswerWords& words = words_of(code);
   const auto body = body_of(words, facts.sentence.empty() ? words.sentence : facts.sentence, facts);
   std::string out = begin_head(words.status, facts);
-  if (words.status == 503) add_field(out, "Retry-After", "5");
-  if (words.status == 429) add_field(out, "Retry-After", "1");
+  if (words.status == 429 || words.status == 503) {
+    const std::chrono::seconds otherwise{words.status == 503 ? 5 : 1};
+    const std::chrono::seconds wait = facts.retry_after.count() > 0 ? facts.retry_after : otherwise;
+    add_field(out, "Retry-After", fmt::format("{}", wait.count()));
+  }
   if (words.status == 405) add_field(out, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
   add_field(out, "Cache-Control", "no-store");
   // CPA lets a browser on any page read what its API says; an error of Portico's on the same path must be as

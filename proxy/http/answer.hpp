@@ -6,6 +6,7 @@
 // threads: any; pure functions
 // This is off the hot path: it may allocate.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -31,6 +32,8 @@ enum class AnswerCode : std::uint8_t {
   body_too_large,                    ///< 413
   uri_too_long,                      ///< 414
   too_many_connections_from_client,  ///< 429, code too_many_connections
+  too_many_requests,                 ///< 429
+  too_many_failed_keys,              ///< 429
   header_too_large,                  ///< 431
   upstream_bad_response,             ///< 502
   upstream_unreachable,              ///< 502
@@ -40,7 +43,7 @@ enum class AnswerCode : std::uint8_t {
   version_not_supported,             ///< 505
   internal_error,                    ///< 500
 };
-inline constexpr std::size_t answer_count = 15;
+inline constexpr std::size_t answer_count = 17;
 
 /// What an answer says.
 struct AnswerWords {
@@ -55,12 +58,13 @@ const AnswerWords& words_of(AnswerCode code) noexcept;
 /// What the moment adds to an answer.
 struct AnswerFacts {
   AnswerShape shape = AnswerShape::json;
-  std::string_view sentence;      ///< instead of the table's, when not empty
-  std::string_view request_id;    ///< sane, or empty when the head was never read: the line is left out
-  std::string_view date;          ///< IMF-fixdate (RFC 9110 section 5.6.7); empty: no Date
-  bool head_request = false;      ///< Content-Length but no body
-  bool close = false;             ///< say Connection: close
-  std::uint8_t client_minor = 1;  ///< the client's HTTP/1.x; 1.0 is told Connection: keep-alive
+  std::string_view sentence;            ///< instead of the table's, when not empty
+  std::string_view request_id;          ///< sane, or empty when the head was never read: the line is left out
+  std::string_view date;                ///< IMF-fixdate (RFC 9110 section 5.6.7); empty: no Date
+  bool head_request = false;            ///< Content-Length but no body
+  bool close = false;                   ///< say Connection: close
+  std::uint8_t client_minor = 1;        ///< the client's HTTP/1.x; 1.0 is told Connection: keep-alive
+  std::chrono::seconds retry_after{0};  ///< Retry-After of a 429 or 503; 0: 1 s and 5 s
 };
 
 /// The whole response, head and body. 503 and 429 carry Retry-After, 405 carries Allow.

@@ -74,8 +74,9 @@ constexpr std::array rules{
     // Shutting down is a bound in time rather than in size: Portico refuses, nobody else is at fault.
     Rule{[](const Case& c) {
            return c.facts.own_answer &&
-                  any_of(c.own_code, {"body_too_large", "uri_too_long", "header_too_large",
-                                      "too_many_connections", "shutting_down"});
+                  any_of(c.own_code,
+                         {"body_too_large", "uri_too_long", "header_too_large", "too_many_connections",
+                          "too_many_requests", "too_many_failed_keys", "shutting_down"});
          },
          always<limit, no_field, high>},
     Rule{[](const Case& c) {

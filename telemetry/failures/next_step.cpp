@@ -162,6 +162,13 @@ constexpr std::array rows{
     Row{limit, no_field, true, "too_many_connections", "",
         "Let clients reuse their connections, or raise `limits.connections_per_client` (status 429) or "
         "`limits.connections` (status 503) in Portico's settings."},
+    Row{limit, no_field, true, "too_many_requests", "",
+        "Let the client send more slowly, or raise `limits.request_rate` or `limits.request_burst` in "
+        "Portico's "
+        "settings."},
+    Row{limit, no_field, true, "too_many_failed_keys", "",
+        "Find out who sends wrong keys from this address: `key_guard` of `/api/v1/status` names it. If many "
+        "clients share it, name it in `key_guard.exempt` in Portico's settings."},
     Row{limit, no_field, true, "shutting_down", "", "Send the request again: Portico was being restarted."},
     Row{limit, no_field, true, "", "", "Raise the limit in Portico's settings, or send less."},
 

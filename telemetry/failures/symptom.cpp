@@ -16,6 +16,8 @@ std::string_view own_words(std::string_view code) noexcept {
       {"body_too_large", "the request body is larger than Portico accepts"},
       {"uri_too_long", "the request's URL is longer than Portico accepts"},
       {"too_many_connections", "too many connections are open"},
+      {"too_many_requests", "requests came faster than Portico lets one address send them"},
+      {"too_many_failed_keys", "the address was refused for its key too often"},
       {"header_too_large", "the request's headers are larger or more than Portico accepts"},
       {"upstream_bad_response", "the backend's answer was no complete HTTP response"},
       {"upstream_unreachable", "Portico could not connect to the backend"},

@@ -108,11 +108,12 @@ TEST_CASE("every answer of every shape has its status, code, sentence and reques
 
 TEST_CASE("the machine codes and their statuses are stable") {
   const std::pair<std::string_view, int> expected[] = {
-      {"bad_request", 400},          {"ambiguous_path", 400},        {"method_not_allowed", 405},
-      {"request_timeout", 408},      {"body_too_large", 413},        {"uri_too_long", 414},
-      {"too_many_connections", 429}, {"header_too_large", 431},      {"upstream_bad_response", 502},
-      {"upstream_unreachable", 502}, {"upstream_timeout", 504},      {"too_many_connections", 503},
-      {"shutting_down", 503},        {"version_not_supported", 505}, {"internal_error", 500}};
+      {"bad_request", 400},           {"ambiguous_path", 400},        {"method_not_allowed", 405},
+      {"request_timeout", 408},       {"body_too_large", 413},        {"uri_too_long", 414},
+      {"too_many_connections", 429},  {"too_many_requests", 429},     {"too_many_failed_keys", 429},
+      {"header_too_large", 431},      {"upstream_bad_response", 502}, {"upstream_unreachable", 502},
+      {"upstream_timeout", 504},      {"too_many_connections", 503},  {"shutting_down", 503},
+      {"version_not_supported", 505}, {"internal_error", 500}};
   for (std::size_t i = 0; i < answer_count; ++i) {
     const auto& words = words_of(static_cast<AnswerCode>(i));
     CHECK(words.code == expected[i].first);
@@ -229,6 +230,15 @@ TEST_CASE("an answer says what becomes of the connection, and when it was made")
   const Seen closing(format_answer(AnswerCode::bad_request, facts));
   CHECK(closing.one("connection") == "close");
   CHECK(closing.one("date") == "Sun, 06 Nov 1994 08:49:37 GMT");
+}
+
+TEST_CASE("Retry-After is the number that is given, on a 429 or 503 and nowhere else") {
+  AnswerFacts facts = facts_of(AnswerShape::openai);
+  facts.retry_after = std::chrono::seconds{37};
+  CHECK(Seen(format_answer(AnswerCode::too_many_failed_keys, facts)).one("retry-after") == "37");
+  CHECK(Seen(format_answer(AnswerCode::too_many_requests, facts)).one("retry-after") == "37");
+  CHECK(Seen(format_answer(AnswerCode::shutting_down, facts)).one("retry-after") == "37");
+  CHECK_FALSE(Seen(format_answer(AnswerCode::bad_request, facts)).has("retry-after"));
 }
 
 TEST_CASE("an answer before any head was read has no request id line") {

@@ -301,6 +301,8 @@ TEST_CASE("Portico's own answers name their cause for certain") {
       {431, "header_too_large", {limit, FaultField::none, high}},
       {429, "too_many_connections", {limit, FaultField::none, high}},
       {503, "too_many_connections", {limit, FaultField::none, high}},
+      {429, "too_many_requests", {limit, FaultField::none, high}},
+      {429, "too_many_failed_keys", {limit, FaultField::none, high}},
       {503, "shutting_down", {limit, FaultField::none, high}},
       {408, "request_timeout", {timeout, FaultField::none, high}},
       {504, "upstream_timeout", {timeout, FaultField::none, high}},
