@@ -116,4 +116,8 @@ std::vector<std::string> Registry::listeners() const {
   return listeners_;
 }
 
+BrakedAddresses Registry::braked(std::size_t most) const {
+  return braked_ ? braked_(most) : BrakedAddresses{};
+}
+
 }  // namespace portico::telemetry

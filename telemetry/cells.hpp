@@ -14,12 +14,15 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "telemetry/braked_addresses.hpp"
 #include "telemetry/tap/words.hpp"
 
 namespace portico::telemetry {
@@ -124,8 +127,10 @@ class WorkerCells {
   std::array<Counter, ended_count> ended;
   Counter request_body_bytes;
   Counter response_body_bytes;
-  Counter accept_paused;    ///< times the worker stopped accepting for want of descriptors
-  Counter internal_errors;  ///< assertions of the kind count, log, go on
+  Counter rate_limited;       ///< requests over limits.request_rate
+  Counter key_guard_blocked;  ///< requests of addresses that are braked for guessing keys
+  Counter accept_paused;      ///< times the worker stopped accepting for want of descriptors
+  Counter internal_errors;    ///< assertions of the kind count, log, go on
 
  private:
   std::array<std::atomic<CodeCounters*>, max_routes * dialect_count> requests_{};
@@ -155,6 +160,12 @@ class Registry {
   [[nodiscard]] std::vector<EndpointName> endpoints() const;
   [[nodiscard]] std::vector<std::string> listeners() const;
 
+  /// Who tells which client addresses are braked for guessing keys. Set before the telemetry thread starts;
+  /// called on that thread.
+  void set_braked(std::function<BrakedAddresses(std::size_t most)> source) { braked_ = std::move(source); }
+  /// Those, at most `most` of them named; none where nobody tells.
+  [[nodiscard]] BrakedAddresses braked(std::size_t most) const;
+
   [[nodiscard]] std::size_t workers() const noexcept { return cells_.size(); }
   WorkerCells& worker(std::size_t index) noexcept { return *cells_[index]; }
   [[nodiscard]] const WorkerCells& worker(std::size_t index) const noexcept { return *cells_[index]; }
@@ -165,6 +176,7 @@ class Registry {
   std::vector<EndpointName> endpoints_;
   std::vector<std::string> listeners_;
   std::vector<std::unique_ptr<WorkerCells>> cells_;
+  std::function<BrakedAddresses(std::size_t)> braked_;
 };
 
 }  // namespace portico::telemetry

@@ -225,6 +225,19 @@ constexpr std::array families{
                   "Client connections whose TLS handshake failed or took too long.",
                   {"listener"}},
                  read_listener<&ListenerTotals::handshake_failures>},
+    MetricFamily{
+        {"portico_rate_limited_requests", Type::counter, "",
+         "Requests turned away because their client address sent them faster than limits.request_rate."},
+        read_worker_counter<&WorkerCells::rate_limited>},
+    MetricFamily{
+        {"portico_key_guard_blocked_requests", Type::counter, "",
+         "Requests turned away because too many of their client address were refused for their key."},
+        read_worker_counter<&WorkerCells::key_guard_blocked>},
+    MetricFamily{{"portico_key_guard_addresses", Type::gauge, "",
+                  "Client addresses that are turned away for that reason at present."},
+                 [](const MetricsInput& in, MetricsWriter& out) {
+                   out.sample({}, std::uint64_t{in.registry.braked(0).count});
+                 }},
     MetricFamily{{"portico_accept_paused", Type::counter, "",
                   "Times a worker paused accepting because the process ran out of file descriptors."},
                  read_worker_counter<&WorkerCells::accept_paused>},

@@ -126,6 +126,12 @@ constexpr std::array status_rows{
         "certificates[]",
         "that clients are shown: `file` of the chain, `names` (hosts, then addresses), `not_after` when it "
         "expires, `key_type`"},
+    FieldRow{"key_guard",
+             "the brake on guessing keys: how many client addresses are `braked` now, and `addresses[]`"},
+    FieldRow{
+        "key_guard.addresses[]",
+        "`address` (or IPv6 network), `until` when it is answered 429, and the `failures` that count for "
+        "it; at most 100, those first that pause longest"},
 };
 
 constexpr std::array routes_rows{

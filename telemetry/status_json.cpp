@@ -95,6 +95,15 @@ json::array certificates_json(const ProcessState& state) {
   return out;
 }
 
+json::object key_guard_json(const BrakedAddresses& braked, Moment now) {
+  json::array addresses;
+  for (const BrakedAddress& one : braked.longest) {
+    addresses.push_back(
+        {{"address", one.address}, {"until", rfc3339(now + one.left)}, {"failures", one.failures}});
+  }
+  return {{"braked", braked.count}, {"addresses", std::move(addresses)}};
+}
+
 }  // namespace
 
 std::string render_status(const Registry& registry, const ProcessState& state, Moment now) {
@@ -119,7 +128,8 @@ std::string render_status(const Registry& registry, const ProcessState& state, M
         {"last_reload_ok", state.last_reload_ok}}},
       {"listeners", listeners_json(registry, state)},
       {"upstreams", upstreams_json(registry, state)},
-      {"certificates", certificates_json(state)}};
+      {"certificates", certificates_json(state)},
+      {"key_guard", key_guard_json(registry.braked(max_braked_shown), now)}};
   return json::serialize(out);
 }
 

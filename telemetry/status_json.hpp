@@ -5,6 +5,7 @@
 // threads: the telemetry thread
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,9 @@
 #include "telemetry/process_state.hpp"
 
 namespace portico::telemetry {
+
+/// How many braked addresses `/api/v1/status` names.
+inline constexpr std::size_t max_braked_shown = 100;
 
 /// `/api/v1/status`.
 std::string render_status(const Registry& registry, const ProcessState& state,

@@ -55,6 +55,8 @@ class Example {
       worker.response_body_bytes.add(50'000);
       worker.streams.add(2);
       worker.accept_paused.add(w);
+      worker.rate_limited.add(6);
+      worker.key_guard_blocked.add(10 + w);
       EndpointCells& cells = worker.endpoint(cpa);
       cells.active.add(1);
       cells.idle.add(4);
@@ -70,6 +72,7 @@ class Example {
       worker.listener(listener).refused.add(w);
       worker.listener(listener).handshake_failures.add(2);
     }
+    registry.set_braked([](std::size_t) { return BrakedAddresses{3, {}}; });
     stores.rings = [] { return RingTotals{1'234, 5, 678}; };
     portico::test::ExampleRecord example;
     example.facts.stream = true;

@@ -57,10 +57,28 @@ TEST_CASE("status joins what the control thread published with what the workers 
          "connections": {"active": 0, "idle": 0, "connecting": 0},
          "connects": 0, "connect_failures": 0, "reused": 0, "retries": 0}]}],
     "certificates": [{"file": "/etc/tls/a.pem", "names": ["a.example", "192.0.2.1"],
-                      "not_after": "9999-12-31T23:59:59.000Z", "key_type": "EC P-256"}]})");
+                      "not_after": "9999-12-31T23:59:59.000Z", "key_type": "EC P-256"}],
+    "key_guard": {"braked": 0, "addresses": []}})");
   expected.as_object()["version"] = PORTICO_VERSION;
   expected.as_object()["pid"] = ::getpid();
   CHECK(got == expected);
+}
+
+TEST_CASE("status names the client addresses that are braked for guessing keys, and says until when") {
+  Registry registry(1);
+  std::size_t asked_for = 0;
+  registry.set_braked([&](std::size_t most) {
+    asked_for = most;
+    return BrakedAddresses{2,
+                           {{"2001:db8::/64", std::chrono::milliseconds(90'000), 30},
+                            {"192.0.2.1", std::chrono::milliseconds(500), 20}}};
+  });
+  const std::chrono::system_clock::time_point now{std::chrono::milliseconds(1'794'150'245'000)};
+  const json::value got = json::parse(render_status(registry, ProcessState{}, now));
+  CHECK(got.at("key_guard") == json::parse(R"({"braked": 2, "addresses": [
+    {"address": "2001:db8::/64", "until": "2026-11-08T15:05:35.000Z", "failures": 30},
+    {"address": "192.0.2.1", "until": "2026-11-08T15:04:05.500Z", "failures": 20}]})"));
+  CHECK(asked_for == max_braked_shown);
 }
 
 TEST_CASE("what has not happened is null, and a clock set back gives no negative uptime") {
