@@ -118,6 +118,7 @@ Control::Control(conf::Sources sources, conf::Loaded loaded)
       signals_(context_),
       drain_timer_(context_),
       resolve_timer_(context_),
+      brakes_(random_secret()),
       registry_(worker_count(loaded_.settings)),
       collector_(loaded_.settings, registry_),
       management_(registry_, &collector_.stores()),
@@ -128,7 +129,9 @@ Control::Control(conf::Sources sources, conf::Loaded loaded)
           [this](const TlsControl::TicketsPtr& tickets) {
             for (const std::unique_ptr<Worker>& worker : workers_) worker->set_tickets(tickets);
           },
-          {}) {}
+          {}) {
+  registry_.set_braked([this](std::size_t most) { return brakes_.braked(most); });
+}
 
 Control::~Control() = default;
 
@@ -190,7 +193,7 @@ void Control::start() {
   tls_.adopt(std::move(tls));
   for (std::size_t i = 0; i < count; ++i) {
     workers_.push_back(
-        std::make_unique<Worker>(i, registry_.worker(i), collector_.sink(i), secret.secret, limits_,
+        std::make_unique<Worker>(i, registry_.worker(i), collector_.sink(i), secret.secret, limits_, brakes_,
                                  [this] { boost::asio::post(context_, [this] { on_worker_drained(); }); }));
     workers_.back()->start(*plan, std::move(listening.opened[i]));
   }

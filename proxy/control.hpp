@@ -4,7 +4,8 @@
 // Shutdown in three visible steps: stop accepting, finish, cut.
 //
 // owns:    workers, listening sockets on their way, the management endpoint, the registry of counters, the
-// connection limits threads: the thread that calls run(); workers report back by posting to its io_context
+//          connection limits, the brakes
+// threads: the thread that calls run(); workers report back by posting to its io_context
 
 #include <chrono>
 #include <memory>
@@ -17,6 +18,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "conf/load.hpp"
+#include "proxy/brakes.hpp"
 #include "proxy/connection_limits.hpp"
 #include "proxy/listener_set.hpp"
 #include "proxy/tls_control.hpp"
@@ -63,6 +65,7 @@ class Control {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer drain_timer_;
   boost::asio::steady_timer resolve_timer_;
+  Brakes brakes_;  // asked by the management endpoint, so it goes after it
   telemetry::Registry registry_;
   telemetry::Collector collector_;
   telemetry::ManagementServer management_;

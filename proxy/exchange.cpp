@@ -239,6 +239,7 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
   // A path that was refused belongs to no API, here as in the counters.
   start_tap(request, routed ? decision.path : std::string_view());
   if (std::optional<OwnAnswer> refused = admit_body()) return refused;
+  if (std::optional<OwnAnswer> refused = admit_client()) return refused;
 
   if (request.method == "CONNECT" || request.method == "TRACE")
     return OwnAnswer{AnswerCode::method_not_allowed, {}, nullptr};
@@ -290,6 +291,14 @@ std::optional<Exchange::OwnAnswer> Exchange::admit_body() {
     return OwnAnswer{AnswerCode::bad_request, words_of(Cause::request_malformed).sentence, nullptr};
   }
   return std::nullopt;
+}
+
+/// A client that asks too fast, or that has to pause for guessing keys, is turned away.
+std::optional<Exchange::OwnAnswer> Exchange::admit_client() {
+  const std::optional<Brakes::Refusal> refusal = worker_.brakes.admit(
+      worker_.chain.address(), config_->trusted, config_->settings, begun_, worker_.cells, failing_client_);
+  if (!refusal) return std::nullopt;
+  return OwnAnswer{refusal->code, {}, nullptr, refusal->retry_after};
 }
 
 /// Whom the backend is told, and the record: the peer, or whom a trusted one names.
@@ -414,6 +423,7 @@ Task<bool> Exchange::answer(OwnAnswer own) {
   facts.head_request = head_request_;
   facts.close = close;
   facts.client_minor = client_minor_;
+  facts.retry_after = own.retry_after;
   std::string text;
   Ended how = Ended::complete;
   if (own.error) {

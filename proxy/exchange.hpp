@@ -17,6 +17,7 @@
 // bytes:   the request head lies in the client's input until the response head has arrived, so that it can be
 // replayed
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -80,11 +81,13 @@ class Exchange {
     std::optional<http::AnswerCode> error;
     std::string_view sentence;
     const routing::Route* route = nullptr;  // a redirect or fixed answer
+    std::chrono::seconds retry_after{0};    // where the answer knows it better than its table
   };
 
   // exchange.cpp
   std::optional<OwnAnswer> admit();
   std::optional<OwnAnswer> admit_body();
+  std::optional<OwnAnswer> admit_client();
   void find_client(const h1::RequestHead& request);
   void start_tap(const h1::RequestHead& request, std::string_view path);
   void write_head(const h1::RequestHead& request);
@@ -123,6 +126,7 @@ class Exchange {
   Task<HeadResult> read_response_head();
   Task<bool> relay_interim(const h1::ResponseHead& head);
   Task<bool> relay_response();
+  void note_refused_key();
   void decide_connection() noexcept;
   Block write_response_head();
   template <class Take>
@@ -158,6 +162,7 @@ class Exchange {
   bool te_trailers_ = false;
   bool websocket_ = false;
   bool peer_trusted_ = false;
+  ClientNetwork failing_client_;  // whom a refused key counts against; nobody for an exempt one
   std::string websocket_key_;
 
   // Request side.

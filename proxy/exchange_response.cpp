@@ -133,6 +133,7 @@ Task<bool> Exchange::relay_response() {
   Input& input = upstream.input;
   const bool until_close = response_.framing == h1::Framing::until_close;
   status_ = response_.status;
+  if (status_ == 401) note_refused_key();
   decide_connection();
   response_body_ = h1::BodyReader(response_.framing, response_.content_length);
   // The peer's end is then the message's end, so it must be seen at once.
@@ -169,6 +170,14 @@ Task<bool> Exchange::relay_response() {
   if (!close_client_) co_return true;
   side_.end = request_consumed_ && client_.input.empty() ? Client::End::close : Client::End::linger;
   co_return false;
+}
+
+/// A 401 counts against the client whose key it is about. Where CPA has chosen an account, which its trace id
+/// says, it is that account's credential that a provider refused, and the client's key was right.
+void Exchange::note_refused_key() {
+  if (response_.fields->has(h1::FieldId::x_cpa_trace_id)) return;
+  const std::string line = worker_.brakes.failed(failing_client_, config_->settings.key_guard, response_in_);
+  if (!line.empty()) worker_.complain(line);
 }
 
 /// The final response's head as the client gets it; response_head_out_ says how long it is.

@@ -54,12 +54,13 @@ WorkerConfig::WorkerConfig(const Blueprint& blueprint, std::size_t worker, std::
 // The hint lets Asio leave out its locks: everything on this context happens on one thread. The mailbox is
 // the way in.
 Worker::Worker(std::size_t index, telemetry::WorkerCells& worker_cells, telemetry::RecordSink& records,
-               const telemetry::KeySecret& secret, ConnectionLimits& connection_limits,
+               const telemetry::KeySecret& secret, ConnectionLimits& connection_limits, Brakes& client_brakes,
                std::function<void()> on_drained)
     : context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE),
       reactor(context),
       cells(worker_cells),
       limits(connection_limits),
+      brakes(client_brakes),
       tap{records, keys_},
       request_ids(random_seed()),
       fields(conf::Limits{}.request_fields),

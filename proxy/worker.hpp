@@ -1,6 +1,6 @@
 #pragma once
 // One event loop on one thread: its listeners, sessions, upstream pools, settings and counters. Workers share
-// nothing but the connection limits.
+// nothing but the connection limits and the brakes.
 //
 // owns:    its io_context, reactor, sessions (by their coroutines), endpoints and listening sockets
 // threads: start(), post() and join() are the control thread's; everything else runs on the worker's own
@@ -22,6 +22,7 @@
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include "conf/settings.hpp"
+#include "proxy/brakes.hpp"
 #include "proxy/connection_limits.hpp"
 #include "proxy/h1/head.hpp"
 #include "proxy/http/client_address.hpp"
@@ -97,7 +98,8 @@ class Worker {
   /// `on_drained` is called on the worker's thread when it has no more sessions after drain().
   /// Its exchanges leave their records in `records`.
   Worker(std::size_t index, telemetry::WorkerCells& cells, telemetry::RecordSink& records,
-         const telemetry::KeySecret& secret, ConnectionLimits& limits, std::function<void()> on_drained);
+         const telemetry::KeySecret& secret, ConnectionLimits& limits, Brakes& brakes,
+         std::function<void()> on_drained);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -141,6 +143,7 @@ class Worker {
   Reactor reactor;
   telemetry::WorkerCells& cells;
   ConnectionLimits& limits;
+  Brakes& brakes;
   telemetry::TapContext tap;
   http::RequestIds request_ids;
 

@@ -254,10 +254,12 @@ class Scene {
                                       "--cpamp-listen", "127.0.0.1:0"}}},
         backend_(Address::of_url(cpa())),
         log_(folder_.file("access.log")),
+        // The traffic guesses keys by the hundred, and each guess has to be in the accounts.
         proxy_{{.cpa = cpa(),
-                .settings = fmt::format(R"({{"workers": 2, "access_log": {{"path": "{}"}},)"
-                                        R"( "telemetry": {{"series": 20000}}}})",
-                                        log_)}} {}
+                .settings = fmt::format(
+                    R"({{"workers": 2, "key_guard": {{"failures": 0}}, "access_log": {{"path": "{}"}},)"
+                    R"( "telemetry": {{"series": 20000}}}})",
+                    log_)}} {}
 
   [[nodiscard]] const Portico& proxy() const { return proxy_; }
 
