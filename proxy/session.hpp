@@ -49,7 +49,9 @@ class Session : public SessionLink, public Client {
 
   // session_open.cpp
   Task<Opened> open();
+  Task<Io> read_more(Deadline deadline);
   Task<bool> read_proxy_header(Deadline deadline);
+  bool take_place() noexcept;
   Task<Opened> open_tls(Deadline deadline);
   Task<void> answer_plain_http();
 

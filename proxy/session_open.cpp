@@ -1,7 +1,7 @@
 // What comes before HTTP on a connection: the PROXY header, TLS, and with it the choice of a version.
 
 #include "proxy/exchange.hpp"
-#include "proxy/h2/connection.hpp"
+#include "proxy/http/proxy_header.hpp"
 #include "proxy/session.hpp"
 #include "proxy/tls/server_contexts.hpp"
 #include "telemetry/log.hpp"
@@ -18,9 +18,60 @@ Task<Session::Opened> Session::open() {
   const bool announced = config->announces(peer);
   if (!announced && kind != ListenerKind::tls) co_return Opened::http1;
   const Deadline deadline = worker.reactor.wheel.in(config->settings.timeouts.handshake);
+  if (announced) {
+    const bool named = co_await read_proxy_header(deadline);
+    if (!named) co_return Opened::closed;
+  }
   if (kind != ListenerKind::tls) co_return Opened::http1;
   const Opened opened = co_await open_tls(deadline);
   co_return opened;
+}
+
+/// Waits for bytes of the client. While there are none yet, draining ends the wait.
+Task<Io> Session::read_more(Deadline deadline) {
+  waiting_ = stream.input.empty();
+  if (waiting_ && worker.draining()) co_return Io::cancelled;
+  const Io io = co_await stream.input.more(deadline);
+  waiting_ = false;
+  co_return io;
+}
+
+/// The peer is a proxy that says for whom the connection is. False: the connection ends.
+Task<bool> Session::read_proxy_header(Deadline deadline) {
+  using State = http::ProxyHeader::State;
+  Input& input = stream.input;
+  http::ProxyHeader header;
+  for (;;) {
+    header = http::read_proxy_header(input.data());
+    if (header.state != State::need_more) break;
+    input.make_room(http::max_proxy_header + 1);
+    const Io io = co_await read_more(deadline);
+    if (io != Io::ok) co_return false;
+  }
+  if (header.state == State::bad) {
+    co_await Exchange::refuse_head(*this, http::AnswerCode::bad_request, header.sentence, {});
+    co_return false;
+  }
+  input.consume(header.size);
+  if (header.source == http::ProxyHeader::Source::peer) co_return true;
+  peer.is_unix = false;
+  // A client without an address is one that nobody can name: never the proxy, which may be local.
+  peer.ip = header.source == http::ProxyHeader::Source::address ? header.address : conf::IpAddress::v4(0);
+  const bool admitted = take_place();
+  if (admitted) co_return true;
+  worker.cells.listener(listener).refused.add();
+  co_await Exchange::refuse_head(*this, http::AnswerCode::too_many_connections_from_client, {}, {});
+  co_return false;
+}
+
+/// The connection counts as one of the client that the header has named.
+bool Session::take_place() noexcept {
+  const ConfigPtr config = worker.config();
+  const conf::Limits& limits = config->settings.limits;
+  const bool limited = peer.ip != conf::IpAddress::v4(0) && !config->trusted.trusts(peer.ip);
+  worker.limits.leave(place_);
+  return worker.limits.enter(limited ? &peer.ip : nullptr, limits.connections, limits.connections_per_client,
+                             place_) == ConnectionLimits::Verdict::admitted;
 }
 
 /// Completes the handshake, and goes on with what ALPN chose.
@@ -28,9 +79,7 @@ Task<Session::Opened> Session::open_tls(Deadline deadline) {
   const ConfigPtr config = worker.config();
   Input& input = stream.input;
   while (input.empty()) {
-    waiting_ = true;
-    const Io io = worker.draining() ? Io::cancelled : co_await input.more(deadline);
-    waiting_ = false;
+    const Io io = co_await read_more(deadline);
     if (io != Io::ok) co_return Opened::closed;
   }
   if (input.data().front() != tls_handshake) {
