@@ -62,7 +62,7 @@ Address Address::unix_path(const std::string& path) {
 
 Address Address::of_url(const std::string& url) {
   if (url.starts_with("unix:")) return unix_path(url.substr(5));
-  const std::string prefix = "http://";
+  const std::string prefix = url.starts_with("https://") ? "https://" : "http://";
   const auto colon = url.rfind(':');
   if (!url.starts_with(prefix) || colon <= prefix.size()) throw std::invalid_argument(url);
   std::string host = url.substr(prefix.size(), colon - prefix.size());

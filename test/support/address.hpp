@@ -60,13 +60,13 @@ struct Address {
   /// `text` is `127.0.0.1`, `::1` or another plain address.
   static Address ip(const std::string& text, std::uint16_t port);
   static Address unix_path(const std::string& path);
-  /// From what Portico prints: `http://127.0.0.1:8080`, `http://[::1]:8080` or `unix:/path`.
+  /// From what Portico prints: `http://127.0.0.1:8080`, `https://[::1]:8443` or `unix:/path`.
   static Address of_url(const std::string& url);
 
   [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
   [[nodiscard]] int family() const { return storage.ss_family; }
   [[nodiscard]] std::uint16_t port() const;
-  /// As of_url takes it.
+  /// As of_url takes it, with http:// for TCP.
   [[nodiscard]] std::string url() const;
 };
 

@@ -32,7 +32,9 @@ Fd connect(const Address& address, const ClientOptions& options, Deadline deadli
 }  // namespace
 
 Client::Client(const Address& address, const ClientOptions& options, Deadline deadline)
-    : Wire(connect(address, options, deadline)) {}
+    : Wire(connect(address, options, deadline)) {
+  if (options.tls) start_tls(*options.tls, deadline);
+}
 
 std::optional<Client> Client::try_connect(const Address& address, Deadline deadline) {
   try {

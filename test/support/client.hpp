@@ -1,7 +1,7 @@
 #pragma once
-// A client that sends exactly the bytes a test gives it.
+// A client that sends exactly the bytes a test gives it, in plain text or under TLS.
 //
-// owns:    its socket
+// owns:    its socket and its TLS session
 // threads: one at a time
 // errors:  WireError, ProtocolError
 
@@ -17,11 +17,13 @@ namespace portico::test {
 struct ClientOptions {
   std::string source = {};  ///< local address to connect from; any when empty
   int receive_buffer = 0;   ///< bytes, set before connecting so that the window is small; 0: the kernel's
+  std::optional<TlsClientOptions> tls = {};  ///< speak TLS from the first byte
 };
 
 class Client : public Wire {
  public:
-  /// Connects; throws WireError when refused or not accepted until the deadline.
+  /// Connects; throws WireError when refused or not accepted until the deadline, or when the TLS handshake
+  /// fails.
   explicit Client(const Address& address, const ClientOptions& options = {}, Deadline deadline = patience());
   /// As the constructor; empty when the connection is refused.
   static std::optional<Client> try_connect(const Address& address, Deadline deadline = patience());

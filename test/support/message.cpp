@@ -112,6 +112,8 @@ class BodyReading {
     if (outcome == Outcome::data) return true;
     if (outcome == Outcome::fin) {
       message_.end = End::cut;
+    } else if (outcome == Outcome::truncated) {
+      message_.end = End::truncated;
     } else if (outcome == Outcome::rst) {
       message_.end = End::reset;
     } else {

@@ -30,9 +30,10 @@ struct Line {
 
 /// How a body ended.
 enum class End : std::uint8_t {
-  complete,  ///< by its own framing, or by FIN where the framing is the connection
-  cut,       ///< FIN before the framing's end
-  reset,     ///< RST before the framing's end
+  complete,   ///< by its own framing, or by FIN where the framing is the connection
+  cut,        ///< FIN before the framing's end; under TLS: a close_notify
+  truncated,  ///< FIN without TLS's close_notify, before the framing's end or where that is the connection's
+  reset,      ///< RST before the framing's end
 };
 
 struct Message {

@@ -19,6 +19,8 @@ void raise(const Fd& event) {
   [[maybe_unused]] const auto written = ::write(event.get(), &one, sizeof one);
 }
 
+std::string with_scheme(std::string url, bool tls) { return tls ? "https" + url.substr(url.find(':')) : url; }
+
 }  // namespace
 
 Connection::Connection(Origin& origin, std::size_t number, Fd fd, int stop_fd)
@@ -51,11 +53,17 @@ Outcome Connection::stall_until_closed() {
 
 Origin::Origin(Script script) : Origin(Address::ip("127.0.0.1", 0), std::move(script)) {}
 
-Origin::Origin(const Address& address, Script script)
+Origin::Origin(const Address& address, Script script) : Origin(address, std::nullopt, std::move(script)) {}
+
+Origin::Origin(const TlsServerOptions& tls, Script script)
+    : Origin(Address::ip("127.0.0.1", 0), TlsServer(tls), std::move(script)) {}
+
+Origin::Origin(const Address& address, std::optional<TlsServer> tls, Script script)
     : script_(std::move(script)),
+      tls_(std::move(tls)),
       stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       listener_(address),
-      url_(listener_.address().url()),
+      url_(with_scheme(listener_.address().url(), tls_.has_value())),
       acceptor_([this] { accept_loop(); }) {}
 
 Origin::~Origin() {
@@ -94,7 +102,7 @@ void Origin::accept_loop() {
 void Origin::run(Entry& entry) {
   Connection& connection = *entry.connection;
   try {
-    script_(connection);
+    if (!tls_ || shake_hands(connection)) script_(connection);
   } catch (const WireError&) {
     // The proxy ended the connection under the script: what a test looks for on the client's side.
   } catch (const std::exception& error) {
@@ -107,6 +115,17 @@ void Origin::run(Entry& entry) {
     entry.open = false;
   }
   changed_.notify_all();
+}
+
+bool Origin::shake_hands(Connection& connection) {
+  try {
+    connection.start_tls(*tls_);
+    return true;
+  } catch (const WireError& error) {
+    const std::scoped_lock lock(mutex_);
+    failed_handshakes_.emplace_back(error.what());
+    return false;
+  }
 }
 
 void Origin::record(std::size_t connection, std::string_view bytes) {
@@ -152,6 +171,11 @@ std::string Origin::all_bytes() const {
 std::vector<std::string> Origin::errors() const {
   const std::scoped_lock lock(mutex_);
   return errors_;
+}
+
+std::vector<std::string> Origin::failed_handshakes() const {
+  const std::scoped_lock lock(mutex_);
+  return failed_handshakes_;
 }
 
 Message Origin::wait_request(std::size_t index, Deadline deadline) {

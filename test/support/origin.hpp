@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -54,6 +55,9 @@ class Origin {
   /// Listens at once: on a free port of 127.0.0.1 unless told otherwise.
   explicit Origin(Script script);
   Origin(const Address& address, Script script);
+  /// Speaks TLS: a script runs once its connection's handshake is complete. At the end of a script a
+  /// close_notify goes out, unless it called break_off() or reset().
+  Origin(const TlsServerOptions& tls, Script script);
   ~Origin();
   Origin(const Origin&) = delete;
   Origin& operator=(const Origin&) = delete;
@@ -76,6 +80,8 @@ class Origin {
   /// Every byte of all connections, one connection after the other; at most 4 MiB of each.
   [[nodiscard]] std::string all_bytes() const;
   [[nodiscard]] std::vector<std::string> errors() const;
+  /// Why handshakes failed, in OpenSSL's words.
+  [[nodiscard]] std::vector<std::string> failed_handshakes() const;
   /// Waits until request number `index` has been read. Throws WireError when it does not come.
   Message wait_request(std::size_t index, Deadline deadline = patience());
   /// A kept connection, or one whose script waits for the test.
@@ -90,12 +96,16 @@ class Origin {
     bool open = true;
   };
 
+  Origin(const Address& address, std::optional<TlsServer> tls, Script script);
+
   void accept_loop();
   void run(Entry& entry);
+  bool shake_hands(Connection& connection);
   void record(std::size_t connection, std::string_view bytes);
   void record(const Message& request);
 
   Script script_;
+  std::optional<TlsServer> tls_;
   Fd stop_;
   Listener listener_;
   std::string url_;
@@ -104,6 +114,7 @@ class Origin {
   std::vector<std::unique_ptr<Entry>> entries_;
   std::vector<Message> requests_;
   std::vector<std::string> errors_;
+  std::vector<std::string> failed_handshakes_;
   std::thread acceptor_;
 };
 

@@ -11,12 +11,23 @@
 
 namespace portico::test {
 
+namespace {
+
+// The most that one record of TLS carries.
+constexpr std::size_t record = 16 * 1024;
+
+}  // namespace
+
 const char* name_of(Outcome outcome) {
   switch (outcome) {
     case Outcome::data:
       return "data";
     case Outcome::fin:
       return "closed by the peer";
+    case Outcome::truncated:
+      return "closed by the peer without close_notify";
+    case Outcome::alert:
+      return "TLS failed";
     case Outcome::rst:
       return "reset by the peer";
     case Outcome::timeout:
@@ -45,29 +56,60 @@ Outcome Wire::wait(short events, Deadline deadline) const {
   }
 }
 
-void Wire::send(std::string_view bytes, Deadline deadline) {
+Outcome Wire::send_raw(std::string_view& bytes, Deadline deadline) {
   while (!bytes.empty()) {
-    const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const auto part = bytes.substr(0, segment_ > 0 ? segment_ : bytes.size());
+    const ssize_t sent = ::send(fd_.get(), part.data(), part.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(sent));
+      // Not a wait for anything: it only keeps the pieces apart on their way.
+      if (segment_ > 0) std::this_thread::sleep_for(std::chrono::microseconds(150));
       continue;
     }
-    if (errno != EAGAIN && errno != EINTR) throw WireError(Outcome::rst, "send");
+    if (errno != EAGAIN && errno != EINTR) return Outcome::rst;
     const Outcome outcome = wait(POLLOUT, deadline);
-    if (outcome != Outcome::data) throw WireError(outcome, "send");
+    if (outcome != Outcome::data) return outcome;
   }
+  return Outcome::data;
+}
+
+Outcome Wire::flush_tls(Deadline deadline) {
+  unsent_ += tls_->take_output();
+  std::string_view rest(unsent_);
+  const Outcome outcome = send_raw(rest, deadline);
+  unsent_.erase(0, unsent_.size() - rest.size());
+  return outcome;
+}
+
+void Wire::send(std::string_view bytes, Deadline deadline) {
+  Outcome outcome = Outcome::data;
+  if (tls_) {
+    do {
+      tls_->write(bytes.substr(0, record));
+      bytes.remove_prefix(std::min(record, bytes.size()));
+      outcome = flush_tls(deadline);
+    } while (!bytes.empty() && outcome == Outcome::data);
+  } else {
+    outcome = send_raw(bytes, deadline);
+  }
+  if (outcome != Outcome::data) throw WireError(outcome, "send");
 }
 
 std::size_t Wire::send_until_stuck(std::string_view bytes, milliseconds idle) {
-  std::size_t total = 0;
-  while (total < bytes.size()) {
-    const ssize_t sent =
-        ::send(fd_.get(), bytes.data() + total, bytes.size() - total, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) {
-      total += static_cast<std::size_t>(sent);
-    } else if (errno != EAGAIN || wait(POLLOUT, Deadline{idle}) != Outcome::data) {
-      return total;
+  if (!tls_) {
+    std::string_view rest(bytes);
+    // The deadline is for the time in which nothing moves, so it begins anew with each piece.
+    while (!rest.empty()) {
+      const std::size_t before = rest.size();
+      if (send_raw(rest, Deadline{idle}) != Outcome::data && rest.size() == before) break;
     }
+    return bytes.size() - rest.size();
+  }
+  std::size_t total = 0;
+  while (flush_tls(Deadline{idle}) == Outcome::data && total < bytes.size()) {
+    const auto part = bytes.substr(total, record);
+    tls_->write(part);
+    total += part.size();
   }
   return total;
 }
@@ -82,27 +124,74 @@ void Wire::send_split(std::string_view bytes, std::size_t every, Deadline deadli
   }
 }
 
+Outcome Wire::receive(std::string& into, Deadline deadline, std::size_t limit) {
+  while (true) {
+    const std::size_t old = into.size();
+    into.resize(old + limit);
+    const ssize_t got = ::recv(fd_.get(), into.data() + old, limit, MSG_DONTWAIT);
+    const int error = errno;
+    into.resize(old + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    if (got > 0) return Outcome::data;
+    if (got == 0) return Outcome::fin;
+    if (error == EINTR) continue;
+    if (error != EAGAIN) return Outcome::rst;
+    const Outcome outcome = wait(POLLIN, deadline);
+    if (outcome != Outcome::data) return outcome;
+  }
+}
+
+Outcome Wire::receive_tls(Deadline deadline, std::size_t limit) {
+  std::string records;
+  while (true) {
+    const TlsStep step = tls_->read(buffer_, limit);
+    // An alert, or the answer to a change of keys; a peer that does not read must not hold up this side.
+    flush_tls(Deadline{0ms});
+    if (step == TlsStep::done) return Outcome::data;
+    if (step == TlsStep::closed) return Outcome::fin;
+    if (step == TlsStep::broken) return Outcome::alert;
+    records.clear();
+    const Outcome outcome = receive(records, deadline, limit);
+    if (outcome != Outcome::data) return outcome == Outcome::fin ? Outcome::truncated : outcome;
+    tls_->feed(records);
+  }
+}
+
 Outcome Wire::fill(Deadline deadline, std::size_t limit) {
   if (!fd_) return Outcome::fin;
   if (taken_ == buffer_.size()) {
     buffer_.clear();
     taken_ = 0;
   }
+  const std::size_t old = buffer_.size();
+  const Outcome outcome = tls_ ? receive_tls(deadline, limit) : receive(buffer_, deadline, limit);
+  if (outcome == Outcome::data && on_received_) on_received_(std::string_view(buffer_).substr(old));
+  return outcome;
+}
+
+void Wire::start_tls(const TlsClientOptions& options, Deadline deadline) {
+  segment_ = options.segment;
+  tls_ = std::make_unique<TlsSession>(options);
+  shake_hands(deadline);
+}
+
+void Wire::start_tls(const TlsServer& server, Deadline deadline) {
+  tls_ = std::make_unique<TlsSession>(server);
+  shake_hands(deadline);
+}
+
+void Wire::shake_hands(Deadline deadline) {
+  std::string records;
   while (true) {
-    const std::size_t old = buffer_.size();
-    buffer_.resize(old + limit);
-    const ssize_t got = ::recv(fd_.get(), buffer_.data() + old, limit, MSG_DONTWAIT);
-    const int error = errno;
-    buffer_.resize(old + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-    if (got > 0) {
-      if (on_received_) on_received_(std::string_view(buffer_).substr(old));
-      return Outcome::data;
-    }
-    if (got == 0) return Outcome::fin;
-    if (error == EINTR) continue;
-    if (error != EAGAIN) return Outcome::rst;
-    const Outcome outcome = wait(POLLIN, deadline);
-    if (outcome != Outcome::data) return outcome;
+    const TlsStep step = tls_->handshake();
+    const Outcome sent = flush_tls(deadline);
+    if (step == TlsStep::done && sent == Outcome::data) return;
+    if (step == TlsStep::broken || step == TlsStep::closed)
+      throw WireError(Outcome::alert, "TLS handshake, " + tls_->error());
+    records.clear();
+    // A peer that refuses says so before it stops reading, so what it sent comes before what it did not take.
+    const Outcome outcome = receive(records, deadline, 64 * 1024);
+    if (outcome != Outcome::data) throw WireError(outcome, "TLS handshake");
+    tls_->feed(records);
   }
 }
 
@@ -146,7 +235,21 @@ bool Wire::stays_silent(milliseconds time) {
   return buffered().empty() && fill(Deadline{time}) == Outcome::timeout;
 }
 
-void Wire::half_close() { ::shutdown(fd_.get(), SHUT_WR); }
+void Wire::half_close() {
+  if (tls_) {
+    tls_->close_notify();
+    flush_tls(patience());
+  }
+  ::shutdown(fd_.get(), SHUT_WR);
+}
+
+void Wire::close() {
+  if (tls_ && fd_) {
+    tls_->close_notify();
+    flush_tls(Deadline{0ms});
+  }
+  fd_.close();
+}
 
 void Wire::reset() {
   const linger at_once{1, 0};
