@@ -68,25 +68,29 @@ std::string server_frame(Opcode opcode, std::string_view payload) {
   return header(opcode, payload.size(), false) + std::string(payload);
 }
 
-Frame read_frame(Wire& wire, Deadline deadline) {
-  const std::string start = wire.read_exact(2, deadline);
+Frame read_frame(const Reader& exactly) {
+  const std::string start = exactly(2);
   Frame out;
   out.opcode = static_cast<Opcode>(start[0] & 0x0f);
   out.masked = (start[1] & 0x80) != 0;
   auto size = static_cast<std::size_t>(start[1] & 0x7f);
   if (size >= 126) {
-    const std::string wide = wire.read_exact(size == 126 ? 2 : 8, deadline);
+    const std::string wide = exactly(size == 126 ? 2 : 8);
     size = 0;
     for (const char c : wide) size = (size << 8) | static_cast<unsigned char>(c);
   }
   std::array<unsigned char, 4> mask{};
   if (out.masked) {
-    const std::string bytes = wire.read_exact(4, deadline);
+    const std::string bytes = exactly(4);
     for (std::size_t i = 0; i < 4; ++i) mask[i] = static_cast<unsigned char>(bytes[i]);
   }
-  out.payload = wire.read_exact(size, deadline);
+  out.payload = exactly(size);
   if (out.masked) apply_mask(out.payload, mask);
   return out;
+}
+
+Frame read_frame(Wire& wire, Deadline deadline) {
+  return read_frame([&](std::size_t n) { return wire.read_exact(n, deadline); });
 }
 
 Origin::Script echo() {

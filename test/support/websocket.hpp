@@ -4,7 +4,9 @@
 // owns:    nothing
 // threads: any
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -36,6 +38,10 @@ struct Frame {
 std::string client_frame(Opcode opcode, std::string_view payload, std::uint32_t mask = 0x5aa50ff0);
 /// A final frame as a server sends it.
 std::string server_frame(Opcode opcode, std::string_view payload);
+/// Returns exactly the next so many bytes, or throws.
+using Reader = std::function<std::string(std::size_t)>;
+/// The next frame; throws what `exactly` throws before it is whole.
+Frame read_frame(const Reader& exactly);
 /// The next frame; throws WireError when the connection ends before it is whole.
 Frame read_frame(Wire& wire, Deadline deadline = patience());
 /// An origin that accepts every upgrade and sends each frame back until a close frame, which it answers.
