@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -49,8 +50,9 @@ json::value defaults(const PorticoOptions& options, const std::string& key_file)
           {"timeouts", {{"drain", "1s"}}}};
 }
 
+/// The first address in what the program prints.
 std::string url_in(const std::string& line) {
-  const auto at = line.find_first_of("hu", line.find(" on ") + 4);
+  const auto at = std::min(line.find("http"), line.find("unix:"));
   return line.substr(at, line.find_first_of(" \t", at) - at);
 }
 
@@ -72,6 +74,12 @@ bool sanitized() {
 
 Portico::Portico(PorticoOptions options)
     : options_(std::move(options)), exceptions_(std::uncaught_exceptions()) {
+  if (options_.tls) {
+    tls_.emplace();
+    tls_->ca_file = tls_->authority.write(folder_.path(), "authority");
+    tls_->files = tls_->authority.issue({.names = {server_name, "localhost", "127.0.0.1"}})
+                      .write(folder_.path(), "front");
+  }
   write_settings("{}");
   Command command;
   command.arguments = {PORTICO_BINARY, "run", "--config", folder_.file("portico.json")};
@@ -91,10 +99,15 @@ void Portico::wait_ready() {
   if (!ready || !process_->running()) throw std::runtime_error("portico does not get ready:\n" + output);
   std::istringstream lines(output);
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("listening on ")) listeners_.push_back(Address::of_url(url_in(line)));
+    if (line.starts_with("listening on https"))
+      tls_listeners_.push_back(Address::of_url(url_in(line)));
+    else if (line.starts_with("redirecting "))
+      redirect_listeners_.push_back(Address::of_url(url_in(line)));
+    else if (line.starts_with("listening on "))
+      listeners_.push_back(Address::of_url(url_in(line)));
     if (line.starts_with("management on ")) management_ = Address::of_url(url_in(line));
   }
-  if (listeners_.empty() || !management_)
+  if (listeners_.empty() || !management_ || tls_listeners_.empty() == options_.tls)
     throw std::runtime_error("portico does not say where it listens:\n" + output);
 }
 
@@ -110,6 +123,10 @@ Portico::~Portico() {
   if (bad && !unwinding)
     FAIL_CHECK("portico ended badly: " << (!status ? std::string("it did not end")
                                                    : fmt::format("status {}", *status)));
+}
+
+TlsClientOptions Portico::tls_client(std::vector<std::string> alpn) const {
+  return {.server_name = server_name, .alpn = std::move(alpn), .ca_file = tls_->ca_file};
 }
 
 Message Portico::manage(std::string_view path) const {
@@ -142,6 +159,16 @@ double Portico::metric(std::string_view name, const std::vector<std::string>& la
 
 std::string Portico::settings_with(std::string_view settings) const {
   json::value all = defaults(options_, folder_.file("fingerprint.key"));
+  if (tls_) {
+    json::object tls{{"listen", {"127.0.0.1:0"}},
+                     {"certificates", {tls_->files.certificate}},
+                     {"keys", {tls_->files.key}}};
+    if (options_.redirect) {
+      tls["redirect_listen"] = json::array{"127.0.0.1:0"};
+      tls["acme_webroot"] = folder_.file("acme");
+    }
+    all.as_object()["tls"] = std::move(tls);
+  }
   if (!options_.settings.empty()) merge(all, parse(options_.settings));
   merge(all, parse(settings));
   return json::serialize(all);
