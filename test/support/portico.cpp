@@ -169,6 +169,7 @@ std::string Portico::settings_with(std::string_view settings) const {
     }
     all.as_object()["tls"] = std::move(tls);
   }
+  if (options_.cleartext_h2) all.as_object()["http2"] = {{"cleartext", "on"}};
   if (!options_.settings.empty()) merge(all, parse(options_.settings));
   merge(all, parse(settings));
   return json::serialize(all);

@@ -30,8 +30,9 @@ struct PorticoOptions {
   std::size_t descriptors = 0;                ///< RLIMIT_NOFILE of the process, hard
   std::size_t soft_descriptors = 0;           ///< the soft one; 0: as the hard one
   std::vector<int> inherit = {};              ///< listening sockets handed over as systemd does
-  bool tls = false;       ///< a TLS listener too, with a certificate for server_name, localhost and 127.0.0.1
-  bool redirect = false;  ///< and one that redirects to it; challenges of ACME are in the folder `acme`
+  bool tls = false;  ///< a TLS listener too, with a certificate for server_name, localhost and 127.0.0.1
+  bool cleartext_h2 = false;  ///< HTTP/2 with prior knowledge on the plain listener
+  bool redirect = false;      ///< and one that redirects to it; challenges of ACME are in the folder `acme`
 };
 
 /// The host that requests of the tests name, and that the certificate of the TLS listener is for.
