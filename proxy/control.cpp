@@ -229,7 +229,8 @@ void Control::announce() const {
       text += fmt::format("forwarding to {} at {}\n", upstream.name, url.text());
   }
   const std::string admin = management_.address();
-  text += fmt::format("management on {}{}\n", admin.starts_with("unix:") ? "" : "http://", admin);
+  const std::string_view scheme = management_.speaks_tls() ? "https://" : "http://";
+  text += fmt::format("management on {}{}\n", admin.starts_with("unix:") ? "" : scheme, admin);
   text += "ready\n";
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstddef>
 #include <exception>
+#include <mutex>
 #include <thread>
 
 #include <boost/asio/awaitable.hpp>
@@ -20,7 +21,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -28,6 +28,8 @@
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/string_body.hpp>
 
+#include "telemetry/http_stream.hpp"
+#include "telemetry/http_transport.hpp"
 #include "telemetry/listen_socket.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/time_text.hpp"
@@ -39,7 +41,6 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using asio::generic::stream_protocol;
 using boost::system::error_code;
-using Stream = boost::beast::basic_stream<stream_protocol>;
 using Parser = http::request_parser<http::string_body>;
 
 constexpr std::size_t max_head = 8192;
@@ -87,38 +88,15 @@ class CountGuard {
   std::size_t& count_;
 };
 
-// What a stream's coroutine and the read beside it both hold: the read may end after the coroutine.
-struct Watch {
-  explicit Watch(asio::io_context& context) : timer(context) {}
-  asio::steady_timer timer;  // cancelled: look again
-  std::array<char, 512> waste{};
-  bool gone = false;  // the client, or the socket itself: there is nothing to read from any more
-};
-
-// However the coroutine ends, a read that completes after it must not touch the socket.
-class WatchEnd {
- public:
-  explicit WatchEnd(Watch& watch) noexcept : watch_(watch) {}
-  ~WatchEnd() { watch_.gone = true; }
-  WatchEnd(const WatchEnd&) = delete;
-  WatchEnd& operator=(const WatchEnd&) = delete;
-
- private:
-  Watch& watch_;
-};
-
-// A client of a stream has nothing more to say: what it sends is thrown away, its end is what counts.
-void watch_client(stream_protocol::socket& socket, const std::shared_ptr<Watch>& watch) {
-  socket.async_read_some(asio::buffer(watch->waste), [&socket, watch](error_code error, std::size_t) {
-    if (watch->gone || error == asio::error::operation_aborted) return;
-    if (!error) {
-      watch_client(socket, watch);
-      return;
-    }
-    watch->gone = true;
-    watch->timer.cancel();
-  });
+// The answer to HTTP on a port that speaks TLS: most likely somebody forgot the s of https.
+HttpReply tls_needed() {
+  return {400,
+          "text/plain; charset=utf-8",
+          "This port speaks TLS only: ask again with https:// as scheme.\n",
+          {}};
 }
+
+bool is_letter(char byte) noexcept { return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z'); }
 
 void tell(std::string_view what, const std::exception_ptr& failure) noexcept {
   write_log(Level::error, what);
@@ -147,10 +125,12 @@ void run_hook(const std::function<void()>& hook) noexcept {
 
 class HttpServer::Impl {
  public:
-  Impl(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds, ThreadHooks hooks)
+  Impl(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds, ThreadHooks hooks,
+       std::shared_ptr<const ServerTls> tls)
       : handler_(std::move(handler)),
         bounds_(bounds),
         hooks_(std::move(hooks)),
+        tls_(std::move(tls)),
         context_(1),
         socket_(context_, listen) {
     asio::co_spawn(context_, accept_loop(), report);
@@ -177,8 +157,19 @@ class HttpServer::Impl {
   Impl& operator=(const Impl&) = delete;
 
   [[nodiscard]] conf::ListenAddress address() const { return socket_.address(); }
+  [[nodiscard]] bool speaks_tls() const {
+    const std::lock_guard lock(tls_mutex_);
+    return tls_ != nullptr;
+  }
+  void replace_tls(std::shared_ptr<const ServerTls> tls) {
+    const std::lock_guard lock(tls_mutex_);
+    tls_.swap(tls);
+  }
 
  private:
+  // How a connection begins: served plain or under TLS, as the port is; plain HTTP on a TLS port; not at all.
+  enum class Opening : std::uint8_t { served, plain_http, failed };
+
   void run() noexcept {
     pthread_setname_np(pthread_self(), "portico-telem");
     if (hooks_.start) run_hook([this] { hooks_.start(context_.get_executor()); });
@@ -194,16 +185,23 @@ class HttpServer::Impl {
   }
 
   asio::awaitable<void> accept_loop();
-  asio::awaitable<void> serve(Stream stream);
-  asio::awaitable<void> send_stream(Stream& stream, ReplyStream& body);
-  asio::awaitable<void> linger(Stream& stream);
+  asio::awaitable<void> serve(stream_protocol::socket socket, std::shared_ptr<const ServerTls> tls);
+  asio::awaitable<Opening> open(Transport& transport, const ServerTls& tls,
+                                boost::beast::flat_buffer& buffer);
+  asio::awaitable<void> linger(Transport& transport);
   HttpReply answer(const Parser::value_type& message) const;
-  void turn_away(stream_protocol::socket& socket) const;
+  void turn_away(stream_protocol::socket& socket, bool tls) const;
+  [[nodiscard]] std::shared_ptr<const ServerTls> tls() const {
+    const std::lock_guard lock(tls_mutex_);
+    return tls_;
+  }
 
   // The context comes after what its coroutines refer to: it destroys them.
   Handler handler_;
   HttpBounds bounds_;
   ThreadHooks hooks_;
+  mutable std::mutex tls_mutex_;  // of tls_ alone
+  std::shared_ptr<const ServerTls> tls_;
   std::size_t connections_ = 0;
   asio::io_context context_;
   ListenSocket socket_;
@@ -228,16 +226,19 @@ asio::awaitable<void> HttpServer::Impl::accept_loop() {
       continue;
     }
     failing = false;
+    std::shared_ptr<const ServerTls> secured = tls();
     if (connections_ >= bounds_.connections) {
-      turn_away(socket);
+      turn_away(socket, secured != nullptr);
       continue;
     }
-    asio::co_spawn(context_, serve(Stream(std::move(socket))), report);
+    asio::co_spawn(context_, serve(std::move(socket), std::move(secured)), report);
   }
 }
 
-// As much as fits without waiting: a connection over the limit gets no memory of its own.
-void HttpServer::Impl::turn_away(stream_protocol::socket& socket) const {
+// As much as fits without waiting: a connection over the limit gets no memory of its own, and so no
+// handshake.
+void HttpServer::Impl::turn_away(stream_protocol::socket& socket, bool tls) const {
+  if (tls) return;
   const HttpReply reply = plain_error(
       503, "too_many_connections", "The management endpoint serves its maximum of connections; try again.");
   const std::string bytes = format_head(reply, false) + reply.body;
@@ -247,27 +248,33 @@ void HttpServer::Impl::turn_away(stream_protocol::socket& socket) const {
   socket.shutdown(stream_protocol::socket::shutdown_send, error);
 }
 
-asio::awaitable<void> HttpServer::Impl::serve(Stream stream) {
+asio::awaitable<void> HttpServer::Impl::serve(stream_protocol::socket socket,
+                                              std::shared_ptr<const ServerTls> tls) {
   const CountGuard guard(connections_);
   error_code error;
   auto token = asio::redirect_error(asio::use_awaitable, error);
+  const auto transport = std::make_shared<Transport>(std::move(socket));
+  Transport::Plain& plain = transport->plain();
   // Fails on a unix socket, which needs it not.
-  stream.socket().set_option(asio::ip::tcp::no_delay(true), error);
+  plain.socket().set_option(asio::ip::tcp::no_delay(true), error);
 
   boost::beast::flat_buffer buffer(max_head + max_body);
-  bool keep_alive = true;
+  plain.expires_after(bounds_.request_time);
+  Opening opening = Opening::served;
+  if (tls) opening = co_await open(*transport, *tls, buffer);
+
+  bool keep_alive = opening != Opening::failed;
   while (keep_alive) {
     Parser parser;
     parser.header_limit(max_head);
     parser.body_limit(max_body);
-    stream.expires_after(bounds_.request_time);
-    co_await http::async_read(stream, buffer, parser, token);
+    co_await http::async_read(*transport, buffer, parser, token);
 
     HttpReply reply;
     bool to_head = false;
     if (!error) {
-      reply = answer(parser.get());
-      keep_alive = parser.get().keep_alive();
+      keep_alive = opening == Opening::served && parser.get().keep_alive();
+      if (opening == Opening::served) reply = answer(parser.get());
       to_head = parser.get().method() == http::verb::head;
     } else {
       keep_alive = false;
@@ -283,56 +290,55 @@ asio::awaitable<void> HttpServer::Impl::serve(Stream stream) {
       }
     }
 
+    if (opening == Opening::plain_http) reply = tls_needed();
     if (reply.stream) keep_alive = false;
     const std::string head = format_head(reply, keep_alive);
     const std::array<asio::const_buffer, 2> bytes{
         asio::buffer(head), asio::buffer(reply.body.data(), to_head ? 0 : reply.body.size())};
-    stream.expires_after(bounds_.answer_time);
-    co_await asio::async_write(stream, bytes, token);
+    plain.expires_after(bounds_.answer_time);
+    co_await asio::async_write(*transport, bytes, token);
     if (error) co_return;
-    if (reply.stream && !to_head) co_await send_stream(stream, *reply.stream);
+    if (reply.stream && !to_head) co_await send_stream(transport, *reply.stream, bounds_);
+    plain.expires_after(bounds_.request_time);
   }
-  co_await linger(stream);
+  co_await linger(*transport);
 }
 
-asio::awaitable<void> HttpServer::Impl::send_stream(Stream& stream, ReplyStream& body) {
-  const auto watch = std::make_shared<Watch>(context_);
-  const WatchEnd end(*watch);
-  body.on_ready([watch] { watch->timer.cancel(); });
-  // Past basic_stream, whose time limit would hold for the read too.
-  watch_client(stream.socket(), watch);
+// The first byte tells who is there: a TLS record never begins with a letter, a request line always does.
+asio::awaitable<HttpServer::Impl::Opening> HttpServer::Impl::open(Transport& transport, const ServerTls& tls,
+                                                                  boost::beast::flat_buffer& buffer) {
   error_code error;
   auto token = asio::redirect_error(asio::use_awaitable, error);
-  std::string bytes;
-  bool more = true;
-  while (more && !watch->gone) {
-    bytes.clear();
-    more = body.fill(bytes);
-    if (more && bytes.empty()) {
-      watch->timer.expires_after(bounds_.silence);
-      co_await watch->timer.async_wait(token);
-      if (error) continue;  // woken
-      bytes = body.keep_alive();
-    }
-    stream.expires_after(bounds_.answer_time);
-    co_await asio::async_write(stream, asio::buffer(bytes), token);
-    if (error) break;
-  }
-  // The read must not be left to meet the one of a lingering close.
-  stream.socket().cancel(error);
+  buffer.commit(co_await transport.async_read_some(buffer.prepare(1), token));
+  if (error) co_return Opening::failed;
+  if (is_letter(*static_cast<const char*>(buffer.data().data()))) co_return Opening::plain_http;
+  SslPtr session = tls.new_session();
+  if (!session) co_return Opening::failed;
+  Transport::Tls& secured = transport.begin_tls(std::move(session));
+  buffer.consume(co_await secured.async_handshake(asio::ssl::stream_base::server,
+                                                  asio::const_buffer(buffer.data()), token));
+  if (!error) co_return Opening::served;
+  const long verdict = SSL_get_verify_result(secured.native_handle());
+  log(Level::debug, "a TLS handshake with the management endpoint failed: {}{}{}", error.message(),
+      verdict == X509_V_OK ? "" : ": ", verdict == X509_V_OK ? "" : X509_verify_cert_error_string(verdict));
+  co_return Opening::failed;
 }
 
 // Closing with bytes unread would send a reset that overtakes the answer (RFC 9112 section 9.6).
-asio::awaitable<void> HttpServer::Impl::linger(Stream& stream) {
+asio::awaitable<void> HttpServer::Impl::linger(Transport& transport) {
   error_code error;
-  stream.socket().shutdown(stream_protocol::socket::shutdown_send, error);
-  if (error) co_return;
   auto token = asio::redirect_error(asio::use_awaitable, error);
+  Transport::Plain& plain = transport.plain();
+  plain.expires_after(linger_timeout);
+  // RFC 8446 section 6.1: without close_notify the end of a stream could be anybody's.
+  Transport::Tls* const tls = transport.tls();
+  if (tls != nullptr && SSL_is_init_finished(tls->native_handle()) == 1) co_await tls->async_shutdown(token);
+  plain.socket().shutdown(stream_protocol::socket::shutdown_send, error);
+  if (error) co_return;
   std::array<char, 4096> waste{};
   std::size_t total = 0;
-  stream.expires_after(linger_timeout);
   while (total < max_lingering_bytes) {
-    const std::size_t size = co_await stream.async_read_some(asio::buffer(waste), token);
+    const std::size_t size = co_await plain.async_read_some(asio::buffer(waste), token);
     if (error) co_return;
     total += size;
   }
@@ -358,11 +364,15 @@ HttpReply HttpServer::Impl::answer(const Parser::value_type& message) const {
 }
 
 HttpServer::HttpServer(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds,
-                       ThreadHooks hooks)
-    : impl_(std::make_unique<Impl>(listen, std::move(handler), bounds, std::move(hooks))) {}
+                       ThreadHooks hooks, std::shared_ptr<const ServerTls> tls)
+    : impl_(std::make_unique<Impl>(listen, std::move(handler), bounds, std::move(hooks), std::move(tls))) {}
 
 HttpServer::~HttpServer() = default;
 
 conf::ListenAddress HttpServer::address() const { return impl_->address(); }
+
+bool HttpServer::speaks_tls() const { return impl_->speaks_tls(); }
+
+void HttpServer::replace_tls(std::shared_ptr<const ServerTls> tls) { impl_->replace_tls(std::move(tls)); }
 
 }  // namespace portico::telemetry

@@ -1,14 +1,14 @@
 #pragma once
-// A small, strictly bounded HTTP/1.1 server on a thread of its own, for the management endpoint.
+// A small, strictly bounded HTTP/1.1 server on a thread of its own, plain or under TLS, for the management
+// endpoint.
 //
 // owns:    its listening socket (and the file of a unix socket), its io_context, its thread
-// threads: constructor, destructor and address() belong to the control thread; the handler runs on the
-//          server's thread, one request at a time
+// threads: constructor, destructor, address() and what is about TLS belong to the control thread; the handler
+//          runs on the server's thread, one request at a time
 // bytes:   a request's views are valid for the length of the handler's call
-// bounds:  head 8 KiB, body 1 KiB (read and thrown away), 64 connections, 10 s to send a request, 30 s to
-//          take an answer
-// Not for the data plane: it buffers whole answers, knows no TLS, and its streams are for few and small
-// events.
+// bounds:  head 8 KiB, body 1 KiB (read and thrown away), 64 connections, 10 s to send a request (of the
+//          first one: handshake included), 30 s to take an answer
+// Not for the data plane: it buffers whole answers, and its streams are for few and small events.
 
 #include <chrono>
 #include <cstddef>
@@ -22,6 +22,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include "conf/address.hpp"
+#include "telemetry/server_tls.hpp"
 
 namespace portico::telemetry {
 
@@ -57,9 +58,9 @@ struct HttpReply {
 };
 
 struct HttpBounds {
-  std::size_t connections = 64;  ///< more are answered 503 and closed
-  std::chrono::milliseconds request_time{
-      10'000};  ///< from the end of an answer to the end of the next request
+  std::size_t connections = 64;  ///< more are answered 503 and closed; under TLS they are just closed
+  /// From the end of an answer, or the beginning of the connection, to the end of the next request.
+  std::chrono::milliseconds request_time{10'000};
   std::chrono::milliseconds answer_time{
       30'000};                                ///< for the client to take an answer, or a piece of a stream
   std::chrono::milliseconds silence{15'000};  ///< after which a stream sends its keep_alive()
@@ -80,9 +81,10 @@ class HttpServer {
   using Handler = std::function<HttpReply(const HttpRequest&)>;
 
   /// Binds and starts the thread `portico-telem`. Throws std::runtime_error naming the address and the
-  /// cause. A handler that throws is answered for with 500. A hook that throws is told in the log.
+  /// cause. A handler that throws is answered for with 500. A hook that throws is told in the log. With
+  /// `tls` every connection is under TLS; a plain request is answered 400 in plain text.
   HttpServer(const conf::ListenAddress& listen, Handler handler, HttpBounds bounds = {},
-             ThreadHooks hooks = {});
+             ThreadHooks hooks = {}, std::shared_ptr<const ServerTls> tls = {});
   /// Ends the thread; open requests and streams are cut, the file of a unix socket is removed.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
@@ -90,6 +92,9 @@ class HttpServer {
 
   /// As bound: a port of 0 is resolved.
   [[nodiscard]] conf::ListenAddress address() const;
+  [[nodiscard]] bool speaks_tls() const;
+  /// For connections that come from now on; those that are there keep what they began with.
+  void replace_tls(std::shared_ptr<const ServerTls> tls);
 
  private:
   class Impl;

@@ -12,6 +12,7 @@
 #include "telemetry/http_server.hpp"
 #include "telemetry/management_pages.hpp"
 #include "telemetry/metrics.hpp"
+#include "telemetry/server_tls.hpp"
 #include "telemetry/status_json.hpp"
 
 namespace portico::telemetry {
@@ -24,7 +25,14 @@ class ManagementServer::Impl {
     const AccessRule access(settings);
     http_ = std::make_unique<HttpServer>(
         settings.listen, [this, access](const HttpRequest& request) { return answer(access, request); },
-        HttpBounds{}, std::move(hooks));
+        HttpBounds{}, std::move(hooks), make_server_tls(settings));
+  }
+
+  [[nodiscard]] bool speaks_tls() const { return http_ && http_->speaks_tls(); }
+
+  void reload_tls(const conf::AdminSettings& settings) {
+    if (!speaks_tls() || settings.tls_certificate.empty()) return;
+    http_->replace_tls(make_server_tls(settings));
   }
 
   [[nodiscard]] std::string address() const { return http_ ? http_->address().text() : std::string(); }
@@ -184,6 +192,10 @@ void ManagementServer::start(const conf::AdminSettings& settings, ThreadHooks ho
 }
 
 std::string ManagementServer::address() const { return impl_->address(); }
+
+bool ManagementServer::speaks_tls() const { return impl_->speaks_tls(); }
+
+void ManagementServer::reload_tls(const conf::AdminSettings& settings) { impl_->reload_tls(settings); }
 
 std::vector<FieldRow> ManagementServer::pages() { return Impl::page_rows(); }
 

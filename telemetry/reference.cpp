@@ -177,7 +177,13 @@ constexpr std::string_view access = R"(
   resolve to 127.0.0.1. A reverse proxy in front must send such a `Host`, or a token must be set. `/healthz` and `/readyz` answer
   to any name.
 
-Limits: head 8 KiB, body 1 KiB, 64 connections (more are answered 503), 10 s to send a request, 30 s to take an answer.
+With `admin.tls_certificate` and `admin.tls_key` the endpoint speaks TLS (1.2 or 1.3) and nothing else: a plain request is
+answered 400. With `admin.client_ca` besides, a client must show a certificate for clients of one of those authorities, or there is
+no connection; the rules above hold all the same. The three files are read anew on SIGHUP and when they change; what is wrong with
+them is told in the log, and what was read before stays in force.
+
+Limits: head 8 KiB, body 1 KiB, 64 connections (more are answered 503, or closed under TLS), 10 s to send a request (a TLS
+handshake before the first one included), 30 s to take an answer.
 
 ## Form of the JSON
 

@@ -1,8 +1,11 @@
 #pragma once
-// A blocking client for tests: raw bytes over a TCP or unix socket, each wait bounded by a deadline.
+// A blocking client for tests: raw bytes over a TCP or unix socket, or over TLS on it, each wait bounded by a
+// deadline.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -10,9 +13,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -73,11 +78,31 @@ class Client {
     if (fd_ >= 0) ::close(fd_);
   }
   Client(Client&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), received_(std::move(other.received_)) {}
+      : fd_(std::exchange(other.fd_, -1)),
+        tls_(std::move(other.tls_)),
+        received_(std::move(other.received_)) {}
   Client& operator=(Client&&) = delete;
+
+  /// From here on under TLS. Throws with OpenSSL's reason when the handshake fails at this end; that the
+  /// other end does not like the client's certificate may show only when reading (TLS 1.3).
+  void secure(SSL_CTX& context) {
+    // OpenSSL writes without MSG_NOSIGNAL, and the other end may have closed.
+    std::signal(SIGPIPE, SIG_IGN);
+    tls_.reset(SSL_new(&context));
+    SSL_set_fd(tls_.get(), fd_);
+    ERR_clear_error();
+    if (SSL_connect(tls_.get()) != 1) throw std::runtime_error("handshake: " + tls_reason());
+  }
+  /// The session under which bytes go; null while they go plain.
+  [[nodiscard]] SSL* tls() const { return tls_.get(); }
 
   /// Sends what the other side takes; a closed connection shows when reading.
   void send(std::string_view bytes) {
+    if (tls_) {
+      ERR_clear_error();
+      SSL_write(tls_.get(), bytes.data(), static_cast<int>(bytes.size()));
+      return;
+    }
     while (!bytes.empty()) {
       const ssize_t size = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (size <= 0) return;
@@ -129,16 +154,39 @@ class Client {
     return ::poll(&wait, 1, milliseconds) == 1;
   }
 
-  /// True when the other side ends the connection without sending anything more.
+  /// True when the other side ends the connection, under TLS with a close_notify, without sending anything
+  /// more.
   bool ended() {
+    if (tls_) {
+      char unexpected = 0;
+      ERR_clear_error();
+      const int size = SSL_read(tls_.get(), &unexpected, 1);
+      return received_.empty() && SSL_get_error(tls_.get(), size) == SSL_ERROR_ZERO_RETURN;
+    }
     char byte = 0;
     const ssize_t size = ::recv(fd_, &byte, 1, 0);
     return received_.empty() && (size == 0 || (size < 0 && errno == ECONNRESET));
   }
 
  private:
+  struct TlsFree {
+    void operator()(SSL* session) const noexcept { SSL_free(session); }
+  };
+
+  [[nodiscard]] static std::string tls_reason() {
+    const char* const text = ERR_reason_error_string(ERR_peek_last_error());
+    return text == nullptr ? "the connection ended, or was silent" : text;
+  }
+
   void receive() {
     char buffer[65'536];
+    if (tls_) {
+      ERR_clear_error();
+      const int got = SSL_read(tls_.get(), buffer, sizeof buffer);
+      if (got <= 0) throw std::runtime_error("receive: " + tls_reason());
+      received_.append(buffer, static_cast<std::size_t>(got));
+      return;
+    }
     const ssize_t size = ::recv(fd_, buffer, sizeof buffer, 0);
     if (size == 0) throw std::runtime_error("the connection ended");
     if (size < 0) throw std::runtime_error(std::string("receive: ") + std::strerror(errno));
@@ -146,6 +194,7 @@ class Client {
   }
 
   int fd_ = -1;
+  std::unique_ptr<SSL, TlsFree> tls_;
   std::string received_;
 };
 
