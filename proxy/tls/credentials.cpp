@@ -52,7 +52,7 @@ void SecretBytes::wipe() noexcept {
 namespace {
 
 // Far above any chain; it only keeps a device or a wrong file from filling the memory.
-constexpr std::size_t largest_file = 256 * 1024;
+constexpr std::size_t largest_file = 256UL * 1024;
 
 /// What is wrong with one file; becomes part of the CertificateError.
 class FileError : public std::runtime_error {

@@ -83,7 +83,7 @@ constexpr std::array wordings{
 
 std::string handshake_failure(SSL& session) {
   const unsigned long error = ERR_peek_error();  // the first one is the cause
-  const std::string fallback = reason("it closed the connection during the handshake");
+  std::string fallback = reason("it closed the connection during the handshake");
   if (const long result = SSL_get_verify_result(&session); result != X509_V_OK)
     return of_certificate(session, result);
   if (ERR_GET_LIB(error) != ERR_LIB_SSL) return fallback;
