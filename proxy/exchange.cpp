@@ -8,7 +8,9 @@
 #include <exception>
 
 #include "proxy/h2/request_stream.hpp"
+#include "proxy/http/acme_file.hpp"
 #include "proxy/http/forward.hpp"
+#include "proxy/http/redirect.hpp"
 #include "proxy/tap_facts.hpp"
 
 namespace portico::proxy {
@@ -229,7 +231,8 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
 
   const routing::Decision decision = config_->table.decide(request.target, worker_.path_scratch);
   shape_ = http::shape_for(decision.path, fields.has(h1::FieldId::anthropic_version), accept_of(fields));
-  const bool routed = decision.refusal == routing::Refusal::none && !decision.is_asterisk;
+  const bool to_https = side_.kind == ListenerKind::redirect;
+  const bool routed = !to_https && decision.refusal == routing::Refusal::none && !decision.is_asterisk;
   if (routed) {
     route_ = decision.route;
     dialect_ = telemetry::dialect_of(decision.path);
@@ -240,6 +243,7 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
   start_tap(request, routed ? decision.path : std::string_view());
   if (std::optional<OwnAnswer> refused = admit_body()) return refused;
   if (std::optional<OwnAnswer> refused = admit_client()) return refused;
+  if (to_https) return send_to_https(request);
 
   if (request.method == "CONNECT" || request.method == "TRACE")
     return OwnAnswer{AnswerCode::method_not_allowed, {}, nullptr};
@@ -291,6 +295,18 @@ std::optional<Exchange::OwnAnswer> Exchange::admit_body() {
     return OwnAnswer{AnswerCode::bad_request, words_of(Cause::request_malformed).sentence, nullptr};
   }
   return std::nullopt;
+}
+
+/// A listener that only sends clients to https:// still serves the challenges by which certificates are got.
+Exchange::OwnAnswer Exchange::send_to_https(const h1::RequestHead& request) {
+  const std::string& webroot = config_->settings.tls.acme_webroot;
+  OwnAnswer own;
+  if (!webroot.empty() && http::asks_for_challenge(request.target)) {
+    own.text = http::answer_challenge(webroot, request.method, request.target, answer_facts());
+  } else {
+    own.text = http::answer_redirect(request, config_->redirect_port, answer_facts());
+  }
+  return own;
 }
 
 /// A client that asks too fast, or that has to pause for guessing keys, is turned away.
@@ -410,23 +426,31 @@ Task<bool> Exchange::answer_cause() {
   co_return again;
 }
 
+/// What every answer of Portico's own says of this request.
+http::AnswerFacts Exchange::answer_facts() noexcept {
+  http::AnswerFacts facts;
+  facts.shape = shape_;
+  facts.request_id = request_id();
+  facts.date = worker_.http_date();
+  facts.head_request = head_request_;
+  facts.close = close_client_ || !client_keep_alive_ || !request_consumed_ || worker_.draining();
+  facts.client_minor = client_minor_;
+  return facts;
+}
+
 Task<bool> Exchange::answer(OwnAnswer own) {
   // What of the body has come is thrown away; if more is to come, the connection ends after the answer.
   if (!input_released_) client_.input.consume(head_size_ + initial_);
   input_released_ = true;
-  const bool close = close_client_ || !client_keep_alive_ || !request_consumed_ || worker_.draining();
-  http::AnswerFacts facts;
-  facts.shape = shape_;
+  http::AnswerFacts facts = answer_facts();
   facts.sentence = own.sentence;
-  facts.request_id = {request_id_, request_id_length_};
-  facts.date = worker_.http_date();
-  facts.head_request = head_request_;
-  facts.close = close;
-  facts.client_minor = client_minor_;
   facts.retry_after = own.retry_after;
-  std::string text;
+  const bool close = facts.close;
+  std::string text = std::move(own.text);
   Ended how = Ended::complete;
-  if (own.error) {
+  if (!text.empty()) {
+    status_ = http::status_of(text);
+  } else if (own.error) {
     const http::AnswerWords& words = http::words_of(*own.error);
     status_ = words.status;
     text = http::format_answer(*own.error, facts);

@@ -82,18 +82,21 @@ class Exchange {
     std::string_view sentence;
     const routing::Route* route = nullptr;  // a redirect or fixed answer
     std::chrono::seconds retry_after{0};    // where the answer knows it better than its table
+    std::string text{};                     // the whole of it, where it depends on the head
   };
 
   // exchange.cpp
   std::optional<OwnAnswer> admit();
   std::optional<OwnAnswer> admit_body();
   std::optional<OwnAnswer> admit_client();
+  OwnAnswer send_to_https(const h1::RequestHead& request);
   void find_client(const h1::RequestHead& request);
   void start_tap(const h1::RequestHead& request, std::string_view path);
   void write_head(const h1::RequestHead& request);
   [[nodiscard]] std::string_view request_id() const noexcept { return {request_id_, request_id_length_}; }
   Task<bool> relay();
   Task<bool> answer(OwnAnswer own);
+  [[nodiscard]] http::AnswerFacts answer_facts() noexcept;
   static Output::Write write_answer(Client& client, std::string& text, std::chrono::milliseconds gap);
   Task<bool> answer_cause();
   void finish(telemetry::Ended how, int status) noexcept;

@@ -360,6 +360,13 @@ std::string format_answer(AnswerCode code, const AnswerFacts& facts) {
   return out;
 }
 
+int status_of(std::string_view response) noexcept {
+  constexpr std::size_t at = std::string_view("HTTP/1.1 ").size();
+  int status = 0;
+  for (const char digit : response.substr(at, 3)) status = status * 10 + (digit - '0');
+  return status;
+}
+
 std::string format_redirect(int status, std::string_view location, const AnswerFacts& facts) {
   std::string out = begin_head(status, facts);
   add_field(out, "Location", location);

@@ -70,6 +70,9 @@ struct AnswerFacts {
 /// The whole response, head and body. 503 and 429 carry Retry-After, 405 carries Allow.
 std::string format_answer(AnswerCode code, const AnswerFacts& facts);
 
+/// The status of a whole response that one of these functions has made.
+int status_of(std::string_view response) noexcept;
+
 /// A redirect with a relative or configured Location (no control bytes in it) and a short body.
 std::string format_redirect(int status, std::string_view location, const AnswerFacts& facts);
 
