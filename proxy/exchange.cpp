@@ -301,10 +301,11 @@ std::optional<Exchange::OwnAnswer> Exchange::admit_body() {
 Exchange::OwnAnswer Exchange::send_to_https(const h1::RequestHead& request) {
   const std::string& webroot = config_->settings.tls.acme_webroot;
   OwnAnswer own;
+  own.written = true;
   if (!webroot.empty() && http::asks_for_challenge(request.target)) {
-    own.text = http::answer_challenge(webroot, request.method, request.target, answer_facts());
+    text_ = http::answer_challenge(webroot, request.method, request.target, answer_facts());
   } else {
-    own.text = http::answer_redirect(request, config_->redirect_port, answer_facts());
+    text_ = http::answer_redirect(request, config_->redirect_port, answer_facts());
   }
   return own;
 }
@@ -446,9 +447,10 @@ Task<bool> Exchange::answer(OwnAnswer own) {
   facts.sentence = own.sentence;
   facts.retry_after = own.retry_after;
   const bool close = facts.close;
-  std::string text = std::move(own.text);
+  std::string text;
   Ended how = Ended::complete;
-  if (!text.empty()) {
+  if (own.written) {
+    text = std::move(text_);
     status_ = http::status_of(text);
   } else if (own.error) {
     const http::AnswerWords& words = http::words_of(*own.error);

@@ -76,13 +76,14 @@ class Exchange {
   void abort(Cause cause) noexcept;
 
  private:
-  /// What admit() decided that Portico answers itself.
+  /// What admit() decided that Portico answers itself. Without a destructor: GCC 12 ends a temporary in a
+  /// co_await expression twice.
   struct OwnAnswer {
     std::optional<http::AnswerCode> error;
     std::string_view sentence;
     const routing::Route* route = nullptr;  // a redirect or fixed answer
     std::chrono::seconds retry_after{0};    // where the answer knows it better than its table
-    std::string text{};                     // the whole of it, where it depends on the head
+    bool written = false;                   // in text_
   };
 
   // exchange.cpp
@@ -199,7 +200,6 @@ class Exchange {
   bool relayed_ = false;       // bytes of a final response went to the client
   bool close_client_ = false;  // the client was told, or will find, that its connection ends
   bool payload_only_ = false;  // HTTP/1.0 and HTTP/2 don't know the chunked coding
-  std::string trailer_text_;   // of the response, while it is being written
   bool tunnelling_ = false;
   bool tunnel_ending_ = false;
   bool tunnel_timed_out_ = false;
@@ -220,8 +220,10 @@ class Exchange {
   telemetry::Tap tap_;
 
   Cause cause_ = Cause::none;
+  // Whichever there is: an answer that depends on the head, trailers of the response while they are written,
+  // or what is wrong with the upstream's TLS.
+  std::string text_;
   std::string_view detail_;  // of a malformed response: what is wrong with it
-  std::string objection_;    // to the upstream's TLS
   bool finished_ = false;
 };
 

@@ -70,15 +70,13 @@ Task<bool> Exchange::acquire(bool fresh) {
       cause = Cause::out_of_descriptors;
       break;
     }
-    endpoint->report_failure(connected.objection);
-    if (!connected.objection.empty() && connected.result == Io::failed) {
-      cause = Cause::upstream_insecure;
-      objection_ = std::move(connected.objection);
-      detail_ = objection_;
-      tried[count++] = endpoint;
-      continue;
-    }
+    endpoint->report_failure(connected.insecure);
     cause = connected.result == Io::timeout ? Cause::connect_timeout : Cause::upstream_unreachable;
+    if (connected.insecure && cause == Cause::upstream_unreachable) {
+      cause = Cause::upstream_insecure;
+      text_ = endpoint->objection();
+      detail_ = text_;
+    }
     tried[count++] = endpoint;
   }
   if (cause_ == Cause::none) cause_ = cause;

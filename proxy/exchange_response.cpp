@@ -219,7 +219,7 @@ Exchange::Fed Exchange::feed_response(std::string_view input, Take take) noexcep
   }
   if (response_body_.done()) {
     fed.status = h1::BodyReader::Status::done;
-    if (response_body_.has_trailers()) trailer_text_ = response_body_.write_trailers(te_trailers_);
+    if (response_body_.has_trailers()) text_ = response_body_.write_trailers(te_trailers_);
   }
   return fed;
 }
@@ -227,7 +227,7 @@ Exchange::Fed Exchange::feed_response(std::string_view input, Take take) noexcep
 /// Head, and body as it came, framing included.
 Output::Write Exchange::write_raw(std::string_view head, std::string_view input, Fed& fed) {
   fed = feed_response(input, [](std::string_view) { return true; });
-  const std::array<std::string_view, 3> pieces{head, input.substr(0, fed.forward), trailer_text_};
+  const std::array<std::string_view, 3> pieces{head, input.substr(0, fed.forward), text_};
   return client_.output.write(pieces, timeouts().client_write);
 }
 
@@ -251,8 +251,8 @@ Output::Write Exchange::write_payload(std::span<char> head, std::string_view inp
   });
   if (h2_ != nullptr && fed.status != h1::BodyReader::Status::error) {
     const bool last = response_body_.done();
-    if (!head.empty()) h2_->respond(head, last && bytes == 0 && trailer_text_.empty());
-    if (last) h2_->finish(trailer_text_);
+    if (!head.empty()) h2_->respond(head, last && bytes == 0 && text_.empty());
+    if (last) h2_->finish(text_);
   }
   return client_.output.write_all({pieces, count}, timeouts().client_write);
 }

@@ -225,19 +225,22 @@ Task<void> Endpoint::secure(Stream& stream, Deadline deadline, Connected& outcom
   outcome.result = co_await stream.handshake(deadline);
   if (outcome.result == Io::ok) co_return;
   outcome.error = EPROTO;
+  if (outcome.result == Io::cancelled) co_return;
+  outcome.insecure = true;
   if (outcome.result == Io::timeout) {
-    outcome.objection = "it did not complete the TLS handshake in time";
-  } else if (outcome.result != Io::cancelled) {
+    objection_ = "it did not complete the TLS handshake in time";
+  } else {
     outcome.result = Io::failed;
-    outcome.objection = tls::handshake_failure(*stream.secured()->ssl());
+    objection_ = tls::handshake_failure(*stream.secured()->ssl());
   }
 }
 
-void Endpoint::report_failure(std::string_view objection) noexcept {
+void Endpoint::report_failure(bool insecure) noexcept {
   const auto aside = first_aside * (1U << std::min(failures_, most_doublings));
   if (failures_++ == 0) {
     telemetry::log(telemetry::Level::warn, "{} can't be connected to{}{}: set aside, tried again",
-                   url_.text(), objection.empty() ? "" : ": ", objection);
+                   url_.text(), insecure ? ": " : "",
+                   insecure ? std::string_view(objection_) : std::string_view());
   }
   cells_.up.set(0);
   aside_until_ = reactor_.wheel.in(aside);

@@ -98,16 +98,18 @@ class Endpoint {
   struct Connected {
     Lease lease;
     Io result = Io::failed;
-    int error = 0;               ///< errno for the log, or 0 when no address is known
-    std::string objection = {};  ///< to its TLS, in words for the operator; empty: it did not come to that
+    int error = 0;          ///< errno for the log, or 0 when no address is known
+    bool insecure = false;  ///< TLS could not be set up: see objection()
   };
   /// A fresh connection, trying the addresses in turn. `canceller` is set to the stream under way, so that it
   /// can be closed from outside, and to null when done.
   Task<Connected> connect(Deadline deadline, Stream** canceller);
 
+  /// What was wrong with the TLS of the last connection that was insecure, in words for the operator.
+  [[nodiscard]] const std::string& objection() const noexcept { return objection_; }
+
   /// A refused or silent endpoint is set aside for 0.5 s, doubling to 30 s, until it works again.
-  /// `objection`: Connected::objection.
-  void report_failure(std::string_view objection = {}) noexcept;
+  void report_failure(bool insecure = false) noexcept;
   void report_success() noexcept;
   [[nodiscard]] bool set_aside() noexcept;
   [[nodiscard]] std::uint64_t aside_until() const noexcept {
@@ -138,6 +140,7 @@ class Endpoint {
   std::size_t next_address_ = 0;
   std::shared_ptr<const tls::ClientContext> tls_;
   std::string tls_name_;
+  std::string objection_;
   IdleList idle_;
   std::size_t leased_ = 0;
   std::size_t max_idle_ = 0;
