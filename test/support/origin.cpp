@@ -19,7 +19,9 @@ void raise(const Fd& event) {
   [[maybe_unused]] const auto written = ::write(event.get(), &one, sizeof one);
 }
 
-std::string with_scheme(std::string url, bool tls) { return tls ? "https" + url.substr(url.find(':')) : url; }
+std::string with_scheme(const std::string& url, bool tls) {
+  return tls ? "https" + url.substr(url.find(':')) : url;
+}
 
 }  // namespace
 

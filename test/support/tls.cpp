@@ -59,9 +59,13 @@ int choose_alpn(SSL*, const unsigned char** chosen, unsigned char* size, const u
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+// A session of its own each time: OpenSSL makes one that a connection used unfit for another when that ends
+// without a close_notify.
+TlsTicket copy_of(SSL_SESSION* session) { return {SSL_SESSION_dup(session), &SSL_SESSION_free}; }
+
 int keep_ticket(SSL* ssl, SSL_SESSION* session) {
-  *static_cast<TlsTicket*>(SSL_get_app_data(ssl)) = TlsTicket(session, &SSL_SESSION_free);
-  return 1;
+  *static_cast<TlsTicket*>(SSL_get_app_data(ssl)) = copy_of(session);
+  return 0;  // the session stays OpenSSL's
 }
 
 std::string serial_of(const X509* certificate) {
@@ -153,7 +157,7 @@ TlsSession::TlsSession(const TlsClientOptions& options) : TlsSession(client_cont
   const std::string protocols = wire_form(options.alpn);
   if (!protocols.empty())
     SSL_set_alpn_protos(ssl_.get(), bytes_of(protocols), static_cast<unsigned>(protocols.size()));
-  if (options.resume) check(SSL_set_session(ssl_.get(), options.resume.get()) == 1, "session");
+  if (options.resume) check(SSL_set_session(ssl_.get(), copy_of(options.resume.get()).get()) == 1, "session");
 }
 
 TlsSession::TlsSession(const TlsServer& server) : TlsSession(server.context_, true) {}

@@ -14,7 +14,7 @@ namespace portico::test {
 namespace {
 
 // The most that one record of TLS carries.
-constexpr std::size_t record = 16 * 1024;
+constexpr std::size_t record = 16'384;
 
 }  // namespace
 
@@ -189,7 +189,7 @@ void Wire::shake_hands(Deadline deadline) {
       throw WireError(Outcome::alert, "TLS handshake, " + tls_->error());
     records.clear();
     // A peer that refuses says so before it stops reading, so what it sent comes before what it did not take.
-    const Outcome outcome = receive(records, deadline, 64 * 1024);
+    const Outcome outcome = receive(records, deadline, 65'536);
     if (outcome != Outcome::data) throw WireError(outcome, "TLS handshake");
     tls_->feed(records);
   }
