@@ -11,7 +11,7 @@ namespace portico::test {
 namespace {
 
 // Enough to keep a connection busy; more is only made once this has left.
-constexpr std::size_t output_mark = 256 * 1024;
+constexpr std::size_t output_mark = 262'144;
 
 ClientOptions with_h2(ClientOptions options) {
   if (options.tls && options.tls->alpn.empty()) options.tls->alpn = {"h2"};
@@ -164,10 +164,12 @@ struct H2Client::Callbacks {
   static ssize_t read_body(nghttp2_session* session, std::int32_t id, std::uint8_t* into, std::size_t size,
                            std::uint32_t* flags, nghttp2_data_source* source, void*) {
     auto& stream = *static_cast<Stream*>(source->ptr);
-    const std::size_t n = std::min(size, stream.outgoing.size());
-    std::copy_n(stream.outgoing.begin(), n, into);
-    stream.outgoing.erase(0, n);
-    if (!stream.outgoing.empty()) return static_cast<ssize_t>(n);
+    const std::size_t n = std::min(size, stream.unsent());
+    std::copy_n(stream.outgoing.begin() + static_cast<std::ptrdiff_t>(stream.sent), n, into);
+    stream.sent += n;
+    if (stream.unsent() > 0) return static_cast<ssize_t>(n);
+    stream.outgoing.clear();
+    stream.sent = 0;
     if (stream.outgoing_ends) {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
       if (stream.trailers_out) {
@@ -342,15 +344,14 @@ void H2Client::listen_for(milliseconds time) {
 void H2Client::demand(bool came, StreamId stream, const char* what) {
   if (came) return;
   const auto& response = at(stream).response;
-  throw WireError(
-      ended_.value_or(response.end == H2End::open ? Outcome::timeout : Outcome::fin),
-      fmt::format("{} of stream {} (status {}, {} bytes, end {}, code {})", what, stream, response.status,
-                  at(stream).received, static_cast<int>(response.end), static_cast<unsigned>(response.code)));
+  throw WireError(ended_.value_or(response.end == H2End::open ? Outcome::timeout : Outcome::fin),
+                  fmt::format("{} of stream {} (status {}, {} bytes, {}, {})", what, stream, response.status,
+                              at(stream).received, name_of(response.end), name_of(response.code)));
 }
 
 bool H2Client::wait_sent(StreamId stream, Deadline deadline) {
   const Stream& it = at(stream);
-  return wait_until([&] { return (it.outgoing.empty() && out_.empty()) || it.response.end != H2End::open; },
+  return wait_until([&] { return (it.unsent() == 0 && out_.empty()) || it.response.end != H2End::open; },
                     deadline);
 }
 

@@ -71,7 +71,7 @@ class H2Client {
   /// RST_STREAM.
   void reset(StreamId stream, H2Error code = H2Error::cancel);
   /// Bytes of a request body that the peer's windows hold back.
-  [[nodiscard]] std::size_t unsent(StreamId stream) const { return streams_.at(stream)->outgoing.size(); }
+  [[nodiscard]] std::size_t unsent(StreamId stream) const { return streams_.at(stream)->unsent(); }
   /// Waits until all queued bytes have left or the stream ended; false at the deadline.
   bool wait_sent(StreamId stream, Deadline deadline = patience());
 
@@ -133,7 +133,10 @@ class H2Client {
  private:
   struct Stream {
     H2Response response;
+    [[nodiscard]] std::size_t unsent() const { return outgoing.size() - sent; }
+
     std::string outgoing;
+    std::size_t sent = 0;  // of outgoing
     bool outgoing_ends = false;
     bool was_reset = false;  // by this side
     std::optional<H2Fields> trailers_out;

@@ -119,7 +119,7 @@ std::string field(std::uint8_t pattern, std::string_view name, std::string_view 
 
 std::string integer(std::uint64_t value, unsigned bits, std::uint8_t pattern) {
   const std::uint64_t full = (1U << bits) - 1;
-  if (value < full) return std::string(1, static_cast<char>(pattern | value));
+  if (value < full) return {static_cast<char>(pattern | value)};
   std::string out(1, static_cast<char>(pattern | full));
   for (value -= full; value >= 128; value >>= 7) out += static_cast<char>(0x80 | (value & 0x7f));
   return out + static_cast<char>(value);
@@ -215,7 +215,7 @@ Frame H2Wire::wait_for(Type type, std::uint32_t stream, Deadline deadline) {
   return wait_for([&](const Frame& frame) { return frame.type == type && frame.stream == stream; }, deadline);
 }
 
-std::optional<H2Error> H2Wire::wait_goaway(Deadline deadline) {
+H2Error H2Wire::wait_goaway(Deadline deadline) {
   try {
     return wait_for(
                [](const Frame& frame) {
@@ -224,7 +224,7 @@ std::optional<H2Error> H2Wire::wait_goaway(Deadline deadline) {
                deadline)
         .error();
   } catch (const WireError&) {
-    return std::nullopt;
+    return H2Error::no_error;
   }
 }
 

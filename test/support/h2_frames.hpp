@@ -143,9 +143,9 @@ class H2Wire {
   /// Reads on until a frame fulfils `wanted`; throws WireError when none does.
   Frame wait_for(const std::function<bool(const Frame&)>& wanted, Deadline deadline = patience());
   Frame wait_for(Type type, std::uint32_t stream, Deadline deadline = patience());
-  /// The GOAWAY that says why the connection ends; empty when it ends, or the deadline comes, without one. A
-  /// graceful one (NO_ERROR) is passed over.
-  std::optional<H2Error> wait_goaway(Deadline deadline = patience());
+  /// The code of the GOAWAY that says why the connection ends; NO_ERROR when it ends, or the deadline comes,
+  /// without one. A graceful GOAWAY is passed over.
+  H2Error wait_goaway(Deadline deadline = patience());
   /// The status of the final response on `stream`, or the code of the RST_STREAM or GOAWAY that came in its
   /// place.
   struct Answer {

@@ -6,6 +6,7 @@
 // errors:  ProtocolError where a field that may stand once stands twice
 
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,8 @@ enum class H2Error : std::uint32_t {
   inadequate_security = 0xc,
   http_1_1_required = 0xd,
 };
+/// As RFC 9113 writes it.
+const char* name_of(H2Error code);
 
 /// How the peer's side of a stream ended.
 enum class H2End : std::uint8_t {
@@ -51,6 +54,12 @@ enum class H2End : std::uint8_t {
   truncated,  ///< the connection ended without TLS's close_notify
   cut,        ///< the connection was reset
 };
+const char* name_of(H2End end);
+
+// For the reports of failed checks.
+std::ostream& operator<<(std::ostream& out, H2Error code);
+std::ostream& operator<<(std::ostream& out, H2End end);
+std::ostream& operator<<(std::ostream& out, const H2Field& field);
 
 /// A response as it arrives.
 struct H2Response {
