@@ -311,7 +311,7 @@ TEST_CASE("a handshake that does not come to its end is cut off in time", "[tls]
       GENERATE(std::string(), std::string("\x16"), std::string("\x16\x03\x01\x02\x00\x01", 6));
   Client client(proxy.tls_address());
   client.send(begun);
-  CHECK(client.wait_closed() != Outcome::timeout);
+  CHECK(client.wait_closed(Deadline{3s}) != Outcome::timeout);
   CHECK(eventually([&] { return proxy.metric("portico_connections") == 0; }));
 }
 
