@@ -70,7 +70,13 @@ Task<Exchange::HeadResult> Exchange::read_response_head() {
     }
     // An interim response is not the one that the client waits for.
     if (response_.status >= 200 || response_.status == 101) response_in_ = now();
-    if (response_.status >= 200) co_return HeadResult::final;
+    if (response_.status >= 200) {
+      // RFC 8441 section 5: there a 2xx is what a 101 is here, and no WebSocket would follow it.
+      if (h2_ == nullptr || !websocket_ || response_.status >= 300) co_return HeadResult::final;
+      detail_ = "a WebSocket was asked for, and an ordinary success came";
+      cause_ = Cause::response_malformed;
+      break;
+    }
     if (response_.status == 101) {
       const h1::Field* accept = worker_.fields.find(h1::FieldId::sec_websocket_accept);
       if (!websocket_ || !response_.websocket || accept == nullptr ||
