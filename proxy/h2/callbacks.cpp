@@ -127,7 +127,7 @@ int Connection::on_frame(nghttp2_session*, const nghttp2_frame* frame, void* sel
         }
         break;
       case NGHTTP2_DATA:
-        if (frame->hd.length == 0 && !last) connection.tolerate(Nuisance::empty);
+        if (frame->hd.length <= frame->data.padlen && !last) connection.tolerate(Nuisance::empty);
         if (stream != nullptr && last) stream->finish_request(std::string_view());
         break;
       case NGHTTP2_SETTINGS:
