@@ -176,10 +176,12 @@ void Control::start() {
   LoadedTls tls = load_tls(settings, count, tls_.tickets());
   ListenerSet::Change listening = listeners_.first(settings);
   demand_certificate(listening.open, tls);
+  management_.reload_tls(admin_);
   listeners_.commit(listening);
   const telemetry::LoadedSecret secret = telemetry::load_key_secret(settings.telemetry.key_file);
   if (!secret.warning.empty()) log(Level::warn, "{}", secret.warning);
-  management_.start(settings.admin, collector_.hooks());
+  admin_ = settings.admin;
+  management_.start(admin_, collector_.hooks());
 
   resolutions_ = std::make_shared<const std::vector<Resolution>>(resolve_all(endpoint_urls(settings)));
   for (const Resolution& resolution : *resolutions_) {
@@ -339,6 +341,7 @@ void Control::reload_certificates() {
   ++state_.reloads;
   try {
     LoadedTls tls = load_tls(loaded_.settings, registry_.workers(), tls_.tickets());
+    management_.reload_tls(admin_);
     const std::shared_ptr<const Blueprint> plan =
         blueprint(loaded_.settings, std::move(tls.workers), listeners_.open());
     tls_.adopt(std::move(tls));

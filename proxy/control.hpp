@@ -72,6 +72,7 @@ class Control {
   telemetry::ProcessState state_;
   ConnectionLimits limits_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  conf::AdminSettings admin_;  // of the start, which stay in force; the files that they name may change
   ListenerSet listeners_;
   TlsControl tls_;
   Resolutions resolutions_;

@@ -26,6 +26,10 @@ std::vector<std::string> files_of(const conf::Settings& settings) {
   for (const conf::UpstreamSettings& upstream : settings.upstreams) {
     if (has_https(upstream) && !upstream.ca_file.empty()) files.push_back(upstream.ca_file);
   }
+  for (const std::string* file :
+       {&settings.admin.tls_certificate, &settings.admin.tls_key, &settings.admin.client_ca}) {
+    if (!file->empty()) files.push_back(*file);
+  }
   return files;
 }
 

@@ -74,3 +74,19 @@ TEST_CASE("the management endpoint says https where it speaks TLS, and curl with
   CHECK(plain.line("status 400"));
   CHECK(plain.exit() == 0);
 }
+
+TEST_CASE("renewed files of the management endpoint are served without a restart") {
+  const ManagementTls tls;
+  Origin cpa(Origin::serve(ok("{}")));
+  const Portico proxy{{.cpa = cpa.url(), .settings = tls.settings()}};
+  const Authority successor("Servers of tomorrow");
+  const std::string folder = tls.folder.path().string();
+  static_cast<void>(successor.issue().write(folder, "server"));
+  const std::vector<std::string> options{"--cacert", successor.write(folder, "successor"),
+                                         "--cert",   tls.client.certificate,
+                                         "--key",    tls.client.key};
+  CHECK(eventually([&] {
+    Curl health(proxy, "https", "/healthz", options);
+    return health.exit() == 0;
+  }));
+}
