@@ -175,8 +175,10 @@ SecureSocket::Result SecureSocket::result_of(int returned) noexcept {
     case SSL_ERROR_ZERO_RETURN:
       return Result::end;
     default:
-      // An end that TLS did not announce may be an attacker's cut (RFC 8446 section 6.1).
-      if (error_ == 0) error_ = ended_ ? ECONNRESET : EPROTO;
+      // An end that TLS did not announce may be an attacker's cut (RFC 8446 section 6.1), whatever became of
+      // the alert that says so.
+      if (ended_) error_ = ECONNRESET;
+      if (error_ == 0) error_ = EPROTO;
       return Result::failed;
   }
 }
