@@ -135,7 +135,7 @@ bool Connection::receive(std::string_view bytes) {
     head_deadline_ = worker_.reactor.wheel.in(config_->settings.timeouts.request_head);
   }
   if (n >= 0) return true;
-  if (n == NGHTTP2_ERR_FLOODED) {
+  if (n == NGHTTP2_ERR_FLOODED || n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
     terminate(NGHTTP2_ENHANCE_YOUR_CALM);
   } else if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
     terminate(NGHTTP2_PROTOCOL_ERROR);
