@@ -19,6 +19,11 @@ namespace portico::proxy {
 
 class Port {
  public:
+  Port() = default;
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+  virtual ~Port() = default;
+
   enum class Got : std::uint8_t {
     bytes,
     nothing,
@@ -43,12 +48,6 @@ class Port {
   virtual void shutdown_write() noexcept = 0;
   /// The Stream is closed. `reset`: what the peer got is not the whole.
   virtual void close(bool reset) noexcept = 0;
-
- protected:
-  Port() = default;
-  Port(const Port&) = default;
-  Port& operator=(const Port&) = default;
-  ~Port() = default;
 };
 
 }  // namespace portico::proxy

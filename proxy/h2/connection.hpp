@@ -117,7 +117,7 @@ class Connection {
   bool tolerate(Nuisance kind) noexcept;
   [[nodiscard]] RequestStream* stream_of(std::int32_t id) const noexcept;
   void credit(std::size_t taken) noexcept;
-  void release(RequestStream& stream, std::size_t credit) noexcept;
+  void release(RequestStream& stream, std::size_t size) noexcept;
 
   Client& client_;
   Worker& worker_;

@@ -50,7 +50,7 @@ class RequestStream final : public Client,
                             public PooledFrame {
  public:
   RequestStream(Connection& connection, std::int32_t id) noexcept;
-  ~RequestStream();
+  ~RequestStream() override;
 
   // ---- the exchange's words ----
   /// Sends the head of the final response, HTTP/1.1 text that is changed in place. `bodiless`: nothing
