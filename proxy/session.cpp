@@ -13,6 +13,7 @@ namespace portico::proxy {
 namespace {
 // How long a client that may still be sending is listened to after the last answer, and for how much.
 constexpr std::chrono::milliseconds linger_time{5'000};
+constexpr std::chrono::milliseconds draining_linger_time{1'000};
 constexpr std::size_t linger_bytes = 4'194'304;
 // How long what was already relayed may take to reach the client before the connection is reset.
 constexpr std::chrono::milliseconds flush_time{2'000};
@@ -228,7 +229,8 @@ Task<void> Session::finish() {
 /// side, and read on until the client has seen it, within bounds.
 Task<void> Session::linger() {
   stream.shutdown_write();
-  const Deadline deadline = worker.reactor.wheel.in(linger_time);
+  // A process that is ending waits for nobody who only keeps a connection open.
+  const Deadline deadline = worker.reactor.wheel.in(worker.draining() ? draining_linger_time : linger_time);
   std::size_t thrown_away = 0;
   Io io = Io::ok;
   while (io == Io::ok && thrown_away < linger_bytes && !worker.cutting()) {

@@ -93,7 +93,7 @@ Task<Session::Opened> Session::open_tls(Deadline deadline) {
   if (io != Io::ok) {
     worker.cells.listener(listener).handshake_failures.add();
     // OpenSSL has told the client why, where there is a word for it.
-    end = End::linger;
+    if (io == Io::failed) end = End::linger;
     co_return Opened::closed;
   }
   co_return stream.secured()->alpn() == "h2" ? Opened::http2 : Opened::http1;
