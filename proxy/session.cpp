@@ -98,10 +98,14 @@ Task<void> Session::run_http1() {
 }
 
 Task<void> Session::run_http2() {
+  struct Running {
+    Session& self;
+    ~Running() { self.http2_ = nullptr; }
+  };
   h2::Connection connection(*this);
+  const Running running{*this};
   http2_ = &connection;
   co_await connection.run();
-  http2_ = nullptr;
 }
 
 /// Waits for a complete head at the front of the input. An idle connection may wait long for the first byte

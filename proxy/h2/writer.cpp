@@ -21,7 +21,17 @@ constexpr std::size_t largest_frame = 16'384 + frame_head;
 /// Writes until nothing is left to be said.
 Task<void> Connection::write() {
   while (!broken_) {
-    gather();
+    try {
+      gather();
+    } catch (const std::bad_alloc&) {
+      // Frames that nghttp2 has let go of can't be asked for again.
+      broken_ = true;
+    }
+    if (broken_) {
+      settle(false);
+      client_.stream.input.cancel();
+      break;
+    }
     if (pieces_.empty()) break;
     const Io io = co_await client_.stream.output.write_all(pieces_, config_->settings.timeouts.client_write);
     settle(io == Io::ok);
@@ -50,7 +60,6 @@ void Connection::gather() {
     const ssize_t n = nghttp2_session_mem_send(session_.get(), &frame);
     if (n < 0) {
       broken_ = true;
-      client_.stream.input.cancel();
       return;
     }
     // A DATA frame has put itself into the write by way of send_data(), and n says nothing of it.
