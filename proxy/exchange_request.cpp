@@ -63,6 +63,9 @@ Task<bool> Exchange::acquire(bool fresh) {
     if (connected.result == Io::ok) {
       endpoint->report_success();
       lease_ = std::move(connected.lease);
+      // What was wrong with another endpoint concerns nobody any more.
+      text_.clear();
+      detail_ = {};
       co_return cause_ == Cause::none;
     }
     if (connected.result == Io::cancelled) break;

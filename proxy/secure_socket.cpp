@@ -17,6 +17,8 @@ namespace {
 // A record and what surrounds it, several times over: a peer that makes us answer (key updates, alerts)
 // without reading the answers gets no further than this.
 constexpr std::size_t most_pending = 65'536;
+// Records in a row that bring no data. After a handshake there are a few.
+constexpr unsigned most_without_data = 64;
 
 SecureSocket& socket_of(BIO* bio) noexcept { return *static_cast<SecureSocket*>(BIO_get_data(bio)); }
 
@@ -57,6 +59,8 @@ SecureSocket::SecureSocket(tls::SslPtr ssl, BufferPool& buffers, int fd, Block e
   // One reference serves both directions, and the SSL owns it.
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_read_ahead(ssl_.get(), 1);
+  // One record a call, so that records without data can be counted: see receive().
+  SSL_clear_mode(ssl_.get(), SSL_MODE_AUTO_RETRY);
 }
 
 SecureSocket::~SecureSocket() = default;
@@ -87,6 +91,7 @@ int SecureSocket::on_read(BIO* bio, char* out, int size) {
     return 0;
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    self.blocked_ = true;
     BIO_set_retry_read(bio);
   } else {
     self.error_ = errno;
@@ -198,8 +203,21 @@ SecureSocket::Result SecureSocket::handshake() noexcept {
 SecureSocket::Result SecureSocket::receive(std::span<char> room, std::size_t& got) noexcept {
   if (error_ != 0) return Result::failed;
   ERR_clear_error();
-  const int returned = SSL_read_ex(ssl_.get(), room.data(), room.size(), &got);
-  return returned == 1 ? Result::ok : result_of(returned);
+  for (;;) {
+    blocked_ = false;
+    const int returned = SSL_read_ex(ssl_.get(), room.data(), room.size(), &got);
+    if (returned == 1) {
+      without_data_ = 0;
+      return Result::ok;
+    }
+    const Result result = result_of(returned);
+    if (result != Result::wait || blocked_) return result;
+    // Key updates, tickets and the like cost a peer nothing, and us a lot.
+    if (++without_data_ > most_without_data) {
+      error_ = EPROTO;
+      return Result::failed;
+    }
+  }
 }
 
 bool SecureSocket::more_at_hand() const noexcept {
@@ -235,14 +253,15 @@ SecureSocket::Result SecureSocket::send(std::span<iovec> pieces, std::uint64_t& 
       bytes = shared.data();
     }
     std::size_t written = 0;
-    // Our BIO takes everything, so a record is written whole or the connection is broken.
-    if (SSL_write_ex(ssl_.get(), bytes, size, &written) != 1 || written != size) {
+    // Our BIO takes everything, so a record is written whole or the connection is broken. It may hold less
+    // than was offered: the peer may have asked for small ones (RFC 6066 section 4).
+    if (SSL_write_ex(ssl_.get(), bytes, size, &written) != 1) {
       static_cast<void>(result_of(0));
       if (error_ == 0) error_ = EPROTO;
       return Result::failed;
     }
-    sent += size;
-    for (std::size_t left = size; left > 0;) {
+    sent += written;
+    for (std::size_t left = written; left > 0;) {
       const std::size_t part = std::min(pieces[first].iov_len, left);
       pieces[first].iov_base = static_cast<char*>(pieces[first].iov_base) + part;
       pieces[first].iov_len -= part;
