@@ -275,9 +275,13 @@ void Input::watch_hangup(Watcher fn, void* owner) noexcept {
   watch_for_hangup();
 }
 
-/// A port tells of itself that its peer is gone; a socket has to be asked.
+/// A port tells of itself when its peer goes, but tells it once; a socket has to be asked.
 void Input::watch_for_hangup() noexcept {
-  if (port_ == nullptr) reactor_.probe_later(*this);
+  if (port_ == nullptr) {
+    reactor_.probe_later(*this);
+  } else if (port_->gone()) {
+    port_->wake_input();
+  }
 }
 
 /// The peer's end can't be received while bytes stand before it, but poll(2) tells.

@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "proxy/exchange.hpp"
 #include "proxy/h1/head.hpp"
@@ -135,10 +136,10 @@ int Connection::on_frame(nghttp2_session*, const nghttp2_frame* frame, void* sel
         connection.tolerate(Nuisance::settings);
         break;
       case NGHTTP2_PING:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
-          connection.tolerate(Nuisance::ping);
-        } else if (connection.draining_) {
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && std::exchange(connection.asked_, false)) {
           connection.say_goodbye();
+        } else {
+          connection.tolerate(Nuisance::ping);
         }
         break;
       case NGHTTP2_RST_STREAM:
@@ -265,9 +266,18 @@ int Connection::on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t
 }
 
 int Connection::on_frame_sent(nghttp2_session* session, const nghttp2_frame* frame, void* self) {
+  Connection& connection = self_of(self);
+  if (frame->hd.type == NGHTTP2_RST_STREAM) {
+    const std::uint32_t code = frame->rst_stream.error_code;
+    // Not what an exchange or an answer that is whole gives as the reason, but a fault of the client's: it
+    // has had its request for nothing, as if it had taken it back itself.
+    if (code != NGHTTP2_NO_ERROR && code != NGHTTP2_CANCEL && code != NGHTTP2_INTERNAL_ERROR)
+      connection.tolerate(Nuisance::reset);
+    return 0;
+  }
   if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) return 0;
   if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
-  RequestStream* const stream = self_of(self).stream_of(frame->hd.stream_id);
+  RequestStream* const stream = connection.stream_of(frame->hd.stream_id);
   if (stream == nullptr) return 0;
   stream->end_sent_ = true;
   // RFC 9113 section 8.1: the answer is whole, and the rest of the request is not wanted.

@@ -283,6 +283,7 @@ void Connection::on_drain() noexcept {
   } else if (first) {
     // The client may have sent requests that are on their way: the ping's answer comes after them.
     nghttp2_submit_shutdown_notice(session_.get());
+    asked_ = true;
     nghttp2_submit_ping(session_.get(), NGHTTP2_FLAG_NONE, nullptr);
     schedule();
   }

@@ -149,6 +149,7 @@ class Connection {
   std::coroutine_handle<> finished_;  // run(), waiting for the streams and the writer
   bool scheduled_ = false;
   bool draining_ = false;
+  bool asked_ = false;   // a ping of ours is on its way
   bool ending_ = false;  // our last word is said or queued
   bool broken_ = false;  // nghttp2 or the socket can't go on
 };

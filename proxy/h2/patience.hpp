@@ -18,7 +18,7 @@ namespace portico::proxy::h2 {
 /// What is counted.
 enum class Nuisance : std::uint8_t {
   reset,     ///< a request taken back before its answer was complete
-  ping,      ///< answered with as many bytes
+  ping,      ///< answered with as many bytes, or an answer that nobody asked for
   settings,  ///< applied and acknowledged
   empty,     ///< DATA, HEADERS or CONTINUATION without content
   priority,  ///< PRIORITY, PRIORITY_UPDATE
