@@ -176,7 +176,6 @@ void Control::start() {
   LoadedTls tls = load_tls(settings, count, tls_.tickets());
   ListenerSet::Change listening = listeners_.first(settings);
   demand_certificate(listening.open, tls);
-  management_.reload_tls(admin_);
   listeners_.commit(listening);
   const telemetry::LoadedSecret secret = telemetry::load_key_secret(settings.telemetry.key_file);
   if (!secret.warning.empty()) log(Level::warn, "{}", secret.warning);
@@ -367,6 +366,7 @@ void Control::replace_settings(conf::Loaded fresh) {
   LoadedTls tls = load_tls(settings, registry_.workers(), tls_.tickets());
   ListenerSet::Change listening = listeners_.prepare(settings);
   demand_certificate(listening.open, tls);
+  management_.reload_tls(admin_);
 
   if (settings.admin != loaded_.settings.admin)
     log(Level::warn, "a change of admin.* takes effect at the next start");

@@ -2,6 +2,7 @@
 
 #include "test/e2e/management_tls.hpp"
 
+#include <csignal>
 #include <optional>
 #include <string>
 #include <utility>
@@ -89,4 +90,20 @@ TEST_CASE("renewed files of the management endpoint are served without a restart
     Curl health(proxy, "https", "/healthz", options);
     return health.exit() == 0;
   }));
+}
+
+TEST_CASE("SIGHUP right after a renewal serves the management endpoint's new files, too") {
+  const ManagementTls tls;
+  Origin cpa(Origin::serve(ok("{}")));
+  Portico proxy{{.cpa = cpa.url(), .settings = tls.settings()}};
+  const Authority successor("Servers of tomorrow");
+  const std::string folder = tls.folder.path().string();
+  static_cast<void>(successor.issue().write(folder, "server"));
+  // What a reload has read counts as known, so that the watch of the files says nothing more about it.
+  proxy.signal(SIGHUP);
+  REQUIRE(proxy.process().wait_for_line("settings reloaded"));
+  Curl health(proxy, "https", "/healthz",
+              {"--cacert", successor.write(folder, "successor"), "--cert", tls.client.certificate, "--key",
+               tls.client.key});
+  CHECK(health.exit() == 0);
 }
