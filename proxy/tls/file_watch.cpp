@@ -23,8 +23,13 @@ std::vector<FileWatch::Look> FileWatch::look() const {
   for (std::size_t i = 0; i < files_.size(); ++i) {
     struct stat about {};
     if (::stat(files_[i].c_str(), &about) != 0) continue;
-    looks[i] = {about.st_mtim.tv_sec * 1'000'000'000 + about.st_mtim.tv_nsec, about.st_size, about.st_ino,
-                about.st_dev};
+    looks[i] = {about.st_mtim.tv_sec * 1'000'000'000 + about.st_mtim.tv_nsec,
+                about.st_size,
+                about.st_ino,
+                about.st_dev,
+                about.st_mode,
+                about.st_uid,
+                about.st_gid};
   }
   return looks;
 }

@@ -1,7 +1,7 @@
 #pragma once
 // Tells when files have changed: certificates that a tool renews while the process runs.
 //
-// owns:    what it saw of each file: time, size and inode, never the content
+// owns:    what it saw of each file: time, size, inode and who may read it, never the content
 // threads: one
 // errors:  none; a file that is missing or can't be looked at is in a state like any other
 // It is asked now and then, because a notification of the kernel follows an inode and not a path, and loses
@@ -31,6 +31,10 @@ class FileWatch {
     std::int64_t size = -1;  // of a file that is not there
     std::uint64_t inode = 0;
     std::uint64_t device = 0;
+    // A file that could not be read and now can is one that has changed.
+    std::uint32_t mode = 0;
+    std::uint32_t owner = 0;
+    std::uint32_t group = 0;
     friend bool operator==(const Look&, const Look&) = default;
   };
   [[nodiscard]] std::vector<Look> look() const;

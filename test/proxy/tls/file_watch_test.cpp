@@ -95,3 +95,12 @@ TEST_CASE("a symbolic link is followed, so that another target is a change") {
   files.append("more");
   for (int i = 0; i < 3; ++i) CHECK_FALSE(watch.changed());
 }
+
+TEST_CASE("a file whose permissions have changed has changed: now it may be readable") {
+  Watched files;
+  using std::filesystem::perms;
+  std::filesystem::permissions(files.one, perms::owner_read | perms::group_read);
+  CHECK_FALSE(files.watch.changed());
+  CHECK(files.watch.changed());
+  CHECK_FALSE(files.watch.changed());
+}
