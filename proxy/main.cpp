@@ -23,6 +23,7 @@
 #include "proxy/tls/openssl.hpp"
 #include "proxy/tls_control.hpp"
 #include "routing/explain.hpp"
+#include "telemetry/server_tls.hpp"
 #include "telemetry/time_text.hpp"
 
 namespace {
@@ -57,6 +58,7 @@ std::string certificates_text(const proxy::LoadedTls& tls) {
 int check(const conf::Loaded& loaded) {
   const proxy::LoadedTls tls =
       proxy::load_tls(loaded.settings, 1, std::make_shared<proxy::tls::TicketKeys>());
+  static_cast<void>(telemetry::make_server_tls(loaded.settings.admin));
   std::string text = conf::describe(loaded.settings);
   text +=
       "\nroutes, by the order of their rules (an exact rule beats a prefix, a longer prefix a shorter "
@@ -120,6 +122,9 @@ int main(int argc, char** argv) {
     }
     return dispatch(line);
   } catch (const proxy::tls::CertificateError& error) {
+    print(stderr, fmt::format("{}\n", error.what()));
+    return wrong_settings;
+  } catch (const telemetry::AdminTlsError& error) {
     print(stderr, fmt::format("{}\n", error.what()));
     return wrong_settings;
   } catch (const std::exception& error) {

@@ -12,7 +12,6 @@
 
 #include <cerrno>
 #include <new>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -50,7 +49,7 @@ struct Source {
   const std::string& path;
 
   [[noreturn]] void refuse(std::string_view cause) const {
-    throw std::runtime_error(fmt::format("{}: {}: {}", setting, path, cause));
+    throw AdminTlsError(fmt::format("{}: {}: {}", setting, path, cause));
   }
 };
 
@@ -173,7 +172,7 @@ void set_rules(SSL_CTX& context) {
                     SSL_CTX_set_cipher_list(&context, tls12_ciphers) == 1 &&
                     SSL_CTX_set1_groups_list(&context, groups) == 1 &&
                     SSL_CTX_set_num_tickets(&context, 0) == 1;
-  if (!good) throw std::runtime_error(fmt::format("admin.tls_certificate: no TLS here: {}", reason()));
+  if (!good) throw AdminTlsError(fmt::format("admin.tls_certificate: no TLS here: {}", reason()));
   SSL_CTX_set_options(&context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
                                     SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
   // A stream ends with its connection: only close_notify may count as its end.
@@ -236,10 +235,10 @@ std::shared_ptr<const ServerTls> make_server_tls(const conf::AdminSettings& sett
   const bool certificate = !settings.tls_certificate.empty();
   const bool key = !settings.tls_key.empty();
   // Nobody who asked for TLS may get an endpoint without it.
-  if (key && !certificate) throw std::runtime_error("admin.tls_key needs admin.tls_certificate");
-  if (certificate && !key) throw std::runtime_error("admin.tls_certificate needs admin.tls_key");
+  if (key && !certificate) throw AdminTlsError("admin.tls_key needs admin.tls_certificate");
+  if (certificate && !key) throw AdminTlsError("admin.tls_certificate needs admin.tls_key");
   if (!certificate && !settings.client_ca.empty())
-    throw std::runtime_error("admin.client_ca needs admin.tls_certificate");
+    throw AdminTlsError("admin.client_ca needs admin.tls_certificate");
   return certificate ? std::make_shared<const ServerTls>(settings) : nullptr;
 }
 

@@ -3,13 +3,14 @@
 //
 // owns:    OpenSSL's context; sessions made of it go on by themselves after it is gone
 // threads: made on any; new_session() on the server's thread
-// errors:  std::runtime_error with one line for the operator: setting, file, cause
+// errors:  AdminTlsError with one line for the operator: setting, file, cause
 // No session is resumed: few clients come here and they keep their connections, and so a client's certificate
 // is looked at in every handshake, against the authorities in force then.
 
 #include <openssl/ssl.h>
 
 #include <memory>
+#include <stdexcept>
 
 #include "conf/settings.hpp"
 
@@ -19,6 +20,12 @@ struct SslFree {
   void operator()(SSL* session) const noexcept { SSL_free(session); }
   void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
 };
+/// What is wrong with the settings, or with a file that they name.
+class AdminTlsError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 /// One TLS connection, before, in and after its handshake.
 using SslPtr = std::unique_ptr<SSL, SslFree>;
 
