@@ -39,27 +39,40 @@ bool same_socket(const ListenAddress& a, const ListenAddress& b) {
   return a == b && (a.is_unix || a.port != 0);
 }
 
+/// Whether `:80` stands beside `0.0.0.0:80` or `[::]:80`, which it includes. The kernel lets both be bound,
+/// and then it depends on the client's address family which of them it meets.
+bool overlaps(const ListenAddress& a, const ListenAddress& b) {
+  if (a.is_unix || b.is_unix || a.port == 0 || a.port != b.port || a.any == b.any) return false;
+  const IpAddress& ip = a.any ? b.ip : a.ip;
+  return ip == IpAddress::v4(0) || ip == IpAddress();
+}
+
+std::string shown_with(const ListenAddress& address, const ListenAddress& twin) {
+  return address == twin ? address.text() : fmt::format("{} (with {})", address.text(), twin.text());
+}
+
 void check_listeners(const Settings& settings, Findings& findings) {
   const std::array<AddressList, 3> lists{{{"listen", settings.listen},
                                           {"tls.listen", settings.tls.listen},
                                           {"tls.redirect_listen", settings.tls.redirect_listen}}};
   std::vector<Met> met;
-  const auto twin_of = [&](const ListenAddress& address) -> const Met* {
-    const auto it =
-        std::find_if(met.begin(), met.end(), [&](const Met& m) { return same_socket(*m.address, address); });
+  const auto twin_of = [&](const ListenAddress& address, std::string_view list) -> const Met* {
+    const auto it = std::find_if(met.begin(), met.end(), [&](const Met& m) {
+      return same_socket(*m.address, address) || (m.list != list && overlaps(*m.address, address));
+    });
     return it == met.end() ? nullptr : &*it;
   };
   for (const AddressList& list : lists) {
     if (findings.spoiled_within(list.path)) continue;
     for (std::size_t i = 0; i < list.addresses.size(); ++i) {
       const ListenAddress& address = list.addresses[i];
-      if (const Met* twin = twin_of(address))
+      if (const Met* twin = twin_of(address, list.path))
         report_once(
             findings, item_path(list.path, i),
             twin->list == list.path
                 ? fmt::format("{} stands twice", address.text())
                 : fmt::format("{} is also an address of \"{}\"; one address takes one kind of connection",
-                              address.text(), twin->list));
+                              shown_with(address, *twin->address), twin->list));
       met.push_back({list.path, &address});
     }
     if (met.size() > max_listeners && met.size() - list.addresses.size() <= max_listeners)
@@ -73,10 +86,10 @@ void check_listeners(const Settings& settings, Findings& findings) {
     findings.report("listen", "expected at least one address here or in tls.listen");
 
   const ListenAddress& admin = settings.admin.listen;
-  if (const Met* twin = twin_of(admin))
+  if (const Met* twin = twin_of(admin, "admin.listen"))
     report_once(findings, "admin.listen",
                 fmt::format("{} is also an address of \"{}\"; the management endpoint needs its own",
-                            admin.text(), twin->list));
+                            shown_with(admin, *twin->address), twin->list));
   if (!admin.is_loopback() && settings.admin.token.empty() && !findings.spoiled("admin.token"))
     report_once(findings, "admin.listen",
                 fmt::format("others can reach {}: set admin.token (or PORTICO_ADMIN_TOKEN), or listen on "

@@ -74,6 +74,10 @@ TEST_CASE("clients, redirects and the management endpoint each have addresses of
   CHECK(problem_of(with_tls(R"(, "redirect_listen": ["127.0.0.1:9180"])"))
             .find("defaults: admin.listen: 127.0.0.1:9180 is also an address of \"tls.redirect_listen\"") ==
         0);
+  CHECK(problem_of(R"({"tls": {"listen": [":8080"], "certificates": ["a"], "keys": ["a"]}})")
+            .find("tls.listen[0]: :8080 (with 0.0.0.0:8080) is also an address of \"listen\"") !=
+        std::string::npos);
+  settings_of(R"({"tls": {"listen": ["127.0.0.1:8080"], "certificates": ["a"], "keys": ["a"]}})");
   settings_of(R"({"listen": ["127.0.0.1:0"], "tls": {"listen": ["127.0.0.1:0"], "certificates": ["a"],
                   "keys": ["a"], "redirect_listen": ["127.0.0.1:0"]}})");
 }
