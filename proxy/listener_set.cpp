@@ -99,6 +99,11 @@ ListenerSet::Change ListenerSet::first(const conf::Settings& settings) {
       sockets.push_back({std::move(copy), label, socket.address.is_unix, kind});
     }
   }
+  if (!settings.tls.listen.empty() && !speaks_tls(change.open)) {
+    log(Level::warn,
+        "tls.listen is set, and none of the sockets that were passed in speaks TLS: name one tls "
+        "(FileDescriptorName=), or let its address stand in tls.listen");
+  }
   return change;
 }
 
