@@ -80,6 +80,7 @@ Task<Session::Opened> Session::open_tls(Deadline deadline) {
   Input& input = stream.input;
   while (input.empty()) {
     const Io io = co_await read_more(deadline);
+    if (io == Io::timeout) worker.cells.listener(listener).handshake_failures.add();
     if (io != Io::ok) co_return Opened::closed;
   }
   if (input.data().front() != tls_handshake) {
