@@ -105,7 +105,7 @@ constexpr std::array rows{
 
     Row{upstream_outage, no_field, true, "upstream_unreachable", "",
         "Start {owner}, or correct its address under `upstreams` in Portico's settings: nothing accepts "
-        "connections there."},
+        "connections there, or TLS with it fails, which Portico's log says."},
     Row{upstream_outage, FaultField::base_url, false, "", "",
         "Wait and look at the provider's status page; if it lasts, in CPAMP check the base URL of {account}, "
         "since a web server answered instead of the API."},
