@@ -139,9 +139,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if ((data[2] & sleeps) != 0) client.sleep();
   client.send(portico::test::h2::preface);
   if ((data[2] & without_settings) == 0) client.send(portico::test::h2::settings());
-  portico.deliver(client, {reinterpret_cast<const char*>(data) + head, size - head}, data[1]);
-  if ((data[2] & ends) != 0) client.end();
+  const std::string_view bytes(reinterpret_cast<const char*>(data) + head, size - head);
+  const std::size_t middle = (data[2] & drains) != 0 ? bytes.size() / 2 : bytes.size();
+  portico.deliver(client, bytes.substr(0, middle), data[1]);
   if ((data[2] & drains) != 0) portico.drain();
+  portico.deliver(client, bytes.substr(middle), data[1]);
+  if ((data[2] & ends) != 0) client.end();
   // Longer than a client may take for a head, or for reading.
   if ((data[2] & waits) != 0) portico.advance(21s);
   client.wake();

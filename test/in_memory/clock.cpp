@@ -8,7 +8,7 @@ namespace portico::in_memory {
 
 namespace {
 // Not at the beginning of time, so that a moment some time ago is none before it.
-std::chrono::nanoseconds monotonic = std::chrono::hours(1);
+constinit std::chrono::nanoseconds monotonic = std::chrono::hours(1);
 }  // namespace
 
 void pass(std::chrono::milliseconds time) noexcept { monotonic += time; }
