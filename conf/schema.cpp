@@ -195,7 +195,7 @@ constexpr std::array settings_table{
                                         "How long the address is then answered with 429."),
     key_guard<&KeyGuardSettings::exempt>(
         "key_guard.exempt", networks,
-        "Client addresses that never have to pause; unix: stands for every peer on a unix socket."),
+        "Client addresses that never have to pause. Peers on a unix socket, which have none, never have to."),
     limit<&Limits::request_head>("limits.request_head", SizeType{kib, mib},
                                  "Request line and header fields together; more is answered with 431."),
     limit<&Limits::request_fields>("limits.request_fields", IntegerType{8, 1000, {}},

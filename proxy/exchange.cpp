@@ -10,6 +10,7 @@
 #include "proxy/h2/request_stream.hpp"
 #include "proxy/http/acme_file.hpp"
 #include "proxy/http/forward.hpp"
+#include "proxy/http/presented_key.hpp"
 #include "proxy/http/redirect.hpp"
 #include "proxy/tap_facts.hpp"
 
@@ -242,7 +243,7 @@ std::optional<Exchange::OwnAnswer> Exchange::admit() {
   // A path that was refused belongs to no API, here as in the counters.
   start_tap(request, routed ? decision.path : std::string_view());
   if (std::optional<OwnAnswer> refused = admit_body()) return refused;
-  if (std::optional<OwnAnswer> refused = admit_client()) return refused;
+  if (std::optional<OwnAnswer> refused = admit_client(request)) return refused;
   if (to_https) return send_to_https(request);
 
   if (request.method == "CONNECT" || request.method == "TRACE")
@@ -311,9 +312,10 @@ Exchange::OwnAnswer Exchange::send_to_https(const h1::RequestHead& request) {
 }
 
 /// A client that asks too fast, or that has to pause for guessing keys, is turned away.
-std::optional<Exchange::OwnAnswer> Exchange::admit_client() {
+std::optional<Exchange::OwnAnswer> Exchange::admit_client(const h1::RequestHead& request) {
   const std::optional<Brakes::Refusal> refusal = worker_.brakes.admit(
       worker_.chain.address(), config_->trusted, config_->settings, begun_, worker_.cells, failing_client_);
+  key_presented_ = http::presents_key(request);
   if (!refusal) return std::nullopt;
   return OwnAnswer{refusal->code, {}, nullptr, refusal->retry_after};
 }

@@ -89,7 +89,7 @@ class Exchange {
   // exchange.cpp
   std::optional<OwnAnswer> admit();
   std::optional<OwnAnswer> admit_body();
-  std::optional<OwnAnswer> admit_client();
+  std::optional<OwnAnswer> admit_client(const h1::RequestHead& request);
   OwnAnswer send_to_https(const h1::RequestHead& request);
   void find_client(const h1::RequestHead& request);
   void start_tap(const h1::RequestHead& request, std::string_view path);
@@ -166,6 +166,7 @@ class Exchange {
   bool te_trailers_ = false;
   bool websocket_ = false;
   bool peer_trusted_ = false;
+  bool key_presented_ = false;
   ClientNetwork failing_client_;  // whom a refused key counts against; nobody for an exempt one
   std::string websocket_key_;
 

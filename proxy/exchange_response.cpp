@@ -178,10 +178,11 @@ Task<bool> Exchange::relay_response() {
   co_return false;
 }
 
-/// A 401 counts against the client whose key it is about. Where CPA has chosen an account, which its trace id
-/// says, it is that account's credential that a provider refused, and the client's key was right.
+/// A 401 counts against the client whose key it is about; who shows none (a panel that is logged out) guesses
+/// none. Where CPA has chosen an account, which its trace id says, it is that account's credential that a
+/// provider refused, and the client's key was right.
 void Exchange::note_refused_key() {
-  if (response_.fields->has(h1::FieldId::x_cpa_trace_id)) return;
+  if (!key_presented_ || response_.fields->has(h1::FieldId::x_cpa_trace_id)) return;
   const std::string line = worker_.brakes.failed(failing_client_, config_->settings.key_guard, response_in_);
   if (!line.empty()) worker_.complain(line);
 }

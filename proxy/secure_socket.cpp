@@ -17,8 +17,9 @@ namespace {
 // A record and what surrounds it, several times over: a peer that makes us answer (key updates, alerts)
 // without reading the answers gets no further than this.
 constexpr std::size_t most_pending = 65'536;
-// Records in a row that bring no data. After a handshake there are a few.
-constexpr unsigned most_without_data = 64;
+// What may come in a row without a byte of data: a record holds 16 KiB, so an honest peer's data is among it.
+// Key updates cost a peer nothing and us a lot, and OpenSSL goes on with them inside one call.
+constexpr std::size_t most_without_data = 49'152;
 
 SecureSocket& socket_of(BIO* bio) noexcept { return *static_cast<SecureSocket*>(BIO_get_data(bio)); }
 
@@ -59,8 +60,6 @@ SecureSocket::SecureSocket(tls::SslPtr ssl, BufferPool& buffers, int fd, Block e
   // One reference serves both directions, and the SSL owns it.
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_read_ahead(ssl_.get(), 1);
-  // One record a call, so that records without data can be counted: see receive().
-  SSL_clear_mode(ssl_.get(), SSL_MODE_AUTO_RETRY);
 }
 
 SecureSocket::~SecureSocket() = default;
@@ -83,6 +82,11 @@ int SecureSocket::on_read(BIO* bio, char* out, int size) {
   } while (n < 0 && errno == EINTR);
   if (n > 0) {
     self.drained_ = static_cast<std::size_t>(n) < room;
+    if (self.established_) self.without_data_ += static_cast<std::size_t>(n);
+    if (self.without_data_ > most_without_data) {
+      self.error_ = EPROTO;
+      return -1;
+    }
     return static_cast<int>(n);
   }
   self.drained_ = true;
@@ -91,7 +95,6 @@ int SecureSocket::on_read(BIO* bio, char* out, int size) {
     return 0;
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK) {
-    self.blocked_ = true;
     BIO_set_retry_read(bio);
   } else {
     self.error_ = errno;
@@ -203,21 +206,10 @@ SecureSocket::Result SecureSocket::handshake() noexcept {
 SecureSocket::Result SecureSocket::receive(std::span<char> room, std::size_t& got) noexcept {
   if (error_ != 0) return Result::failed;
   ERR_clear_error();
-  for (;;) {
-    blocked_ = false;
-    const int returned = SSL_read_ex(ssl_.get(), room.data(), room.size(), &got);
-    if (returned == 1) {
-      without_data_ = 0;
-      return Result::ok;
-    }
-    const Result result = result_of(returned);
-    if (result != Result::wait || blocked_) return result;
-    // Key updates, tickets and the like cost a peer nothing, and us a lot.
-    if (++without_data_ > most_without_data) {
-      error_ = EPROTO;
-      return Result::failed;
-    }
-  }
+  const int returned = SSL_read_ex(ssl_.get(), room.data(), room.size(), &got);
+  if (returned != 1) return result_of(returned);
+  without_data_ = 0;
+  return Result::ok;
 }
 
 bool SecureSocket::more_at_hand() const noexcept {

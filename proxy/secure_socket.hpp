@@ -81,10 +81,9 @@ class SecureSocket {
   int fd_;
   int error_ = 0;
   bool established_ = false;
-  bool drained_ = false;       // the last receive took all that the socket had
-  bool blocked_ = false;       // the socket was asked in the present call, and had nothing
-  unsigned without_data_ = 0;  // records in a row
-  bool ended_ = false;         // the socket's end was seen
+  bool drained_ = false;          // the last receive took all that the socket had
+  std::size_t without_data_ = 0;  // received since the last byte of data
+  bool ended_ = false;            // the socket's end was seen
   bool said_all_ = false;
   Block early_;
   std::size_t early_begin_;

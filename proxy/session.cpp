@@ -86,6 +86,7 @@ Task<void> Session::run_http1() {
       if (head_error_ == h1::HeadError::too_large) code = http::AnswerCode::header_too_large;
       if (head_error_ == h1::HeadError::target_too_long) code = http::AnswerCode::uri_too_long;
       const std::string_view sentence = head_timed_out_ ? std::string_view() : h1::sentence_of(head_error_);
+      complain_of_proxy_header();
       co_await Exchange::refuse_head(*this, code, sentence, stream.input.data());
       co_return;
     }

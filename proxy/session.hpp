@@ -51,7 +51,8 @@ class Session : public SessionLink, public Client {
   Task<Opened> open();
   Task<Io> read_more(Deadline deadline);
   Task<bool> read_proxy_header(Deadline deadline);
-  bool take_place() noexcept;
+  ConnectionLimits::Verdict take_place() noexcept;
+  void complain_of_proxy_header();
   Task<Opened> open_tls(Deadline deadline);
   Task<void> answer_plain_http();
 

@@ -1,5 +1,7 @@
 // What comes before HTTP on a connection: the PROXY header, TLS, and with it the choice of a version.
 
+#include <fmt/format.h>
+
 #include "proxy/exchange.hpp"
 #include "proxy/http/proxy_header.hpp"
 #include "proxy/session.hpp"
@@ -7,6 +9,8 @@
 #include "telemetry/log.hpp"
 
 namespace portico::proxy {
+
+using namespace std::string_view_literals;
 
 namespace {
 // The first byte of a TLS record that holds a handshake (RFC 8446 section 5.1).
@@ -57,21 +61,34 @@ Task<bool> Session::read_proxy_header(Deadline deadline) {
   peer.is_unix = false;
   // A client without an address is one that nobody can name: never the proxy, which may be local.
   peer.ip = header.source == http::ProxyHeader::Source::address ? header.address : conf::IpAddress::v4(0);
-  const bool admitted = take_place();
-  if (admitted) co_return true;
+  const ConnectionLimits::Verdict verdict = take_place();
+  if (verdict == ConnectionLimits::Verdict::admitted) co_return true;
   worker.cells.listener(listener).refused.add();
-  co_await Exchange::refuse_head(*this, http::AnswerCode::too_many_connections_from_client, {}, {});
+  co_await Exchange::refuse_head(*this,
+                                 verdict == ConnectionLimits::Verdict::too_many
+                                     ? http::AnswerCode::too_many_connections
+                                     : http::AnswerCode::too_many_connections_from_client,
+                                 {}, {});
   co_return false;
 }
 
 /// The connection counts as one of the client that the header has named.
-bool Session::take_place() noexcept {
+ConnectionLimits::Verdict Session::take_place() noexcept {
   const ConfigPtr config = worker.config();
   const conf::Limits& limits = config->settings.limits;
   const bool limited = peer.ip != conf::IpAddress::v4(0) && !config->trusted.trusts(peer.ip);
   worker.limits.leave(place_);
   return worker.limits.enter(limited ? &peer.ip : nullptr, limits.connections, limits.connections_per_client,
-                             place_) == ConnectionLimits::Verdict::admitted;
+                             place_);
+}
+
+/// A proxy that sends the header unasked is a mistake in its settings or in ours, and both ends only see that
+/// nothing works.
+void Session::complain_of_proxy_header() {
+  const std::string_view begin = stream.input.data().substr(0, 6);
+  if (begin != "PROXY "sv && begin != "\r\n\r\n\0\r"sv) return;
+  worker.complain(fmt::format("{} sent a PROXY header, and is not in proxy_protocol_from",
+                              peer.is_unix ? std::string("a peer on a unix socket") : peer.ip.text()));
 }
 
 /// Completes the handshake, and goes on with what ALPN chose.
@@ -84,6 +101,7 @@ Task<Session::Opened> Session::open_tls(Deadline deadline) {
     if (io != Io::ok) co_return Opened::closed;
   }
   if (input.data().front() != tls_handshake) {
+    complain_of_proxy_header();
     if (h1::may_start_request(input.data().front())) co_await answer_plain_http();
     co_return Opened::closed;
   }

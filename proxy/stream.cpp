@@ -154,6 +154,8 @@ Input::Got Input::end_with(Io state, int error) noexcept {
 void Input::arm(bool drained) noexcept {
   if (port_ != nullptr) {
     port_armed_ = true;
+    // It tells once that its peer goes, and that may have been before.
+    if (port_->gone()) port_->wake_input();
     return;
   }
   if (!drained) reactor_.probe_later(*this);
@@ -275,13 +277,9 @@ void Input::watch_hangup(Watcher fn, void* owner) noexcept {
   watch_for_hangup();
 }
 
-/// A port tells of itself when its peer goes, but tells it once; a socket has to be asked.
+/// A port tells of itself when its peer goes; a socket has to be asked.
 void Input::watch_for_hangup() noexcept {
-  if (port_ == nullptr) {
-    reactor_.probe_later(*this);
-  } else if (port_->gone()) {
-    port_->wake_input();
-  }
+  if (port_ == nullptr) reactor_.probe_later(*this);
 }
 
 /// The peer's end can't be received while bytes stand before it, but poll(2) tells.

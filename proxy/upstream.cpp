@@ -76,6 +76,8 @@ void Endpoint::configure(std::size_t keep_alive_connections,
 }
 
 void Endpoint::secure_with(std::shared_ptr<const tls::ClientContext> context, const std::string& name) {
+  // What was verified as somebody else is not used again.
+  if (tls_ != context) close_idle();
   tls_ = std::move(context);
   tls_name_ = name.empty() ? url_.host : name;
 }

@@ -76,8 +76,12 @@ int Connection::on_begin_headers(nghttp2_session* session, const nghttp2_frame* 
     return 0;
   }
   connection.text_.begin(settings.limits.request_head);
+  connection.text_stream_ = frame->hd.stream_id;
   // Streams that were reset count until their exchanges have ended.
-  if (connection.stream_count_ >= 2 * settings.http2.streams) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  if (connection.stream_count_ >= 2 * settings.http2.streams) {
+    connection.tolerate(Nuisance::reset);
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  }
   try {
     auto stream = std::make_unique<RequestStream>(connection, frame->hd.stream_id);
     if (nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream.get()) != 0) return 0;
@@ -95,9 +99,9 @@ int Connection::on_header(nghttp2_session*, const nghttp2_frame* frame, const st
   Connection& connection = self_of(self);
   try {
     if (!is_request(*frame)) {
-      return connection.trailers_.add(text_of(name, name_size), text_of(value, value_size))
-                 ? 0
-                 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+      if (connection.trailers_.add(text_of(name, name_size), text_of(value, value_size))) return 0;
+      connection.tolerate(Nuisance::reset);
+      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     if (connection.text_.add(text_of(name, name_size), text_of(value, value_size))) return 0;
     // It will be answered with 431, unless it goes on like this: compressed, a few bytes can stand for many.
@@ -157,7 +161,7 @@ int Connection::on_frame(nghttp2_session*, const nghttp2_frame* frame, void* sel
         break;
     }
   } catch (const std::bad_alloc&) {
-    if (stream != nullptr) stream->too_much_ = true;
+    connection.terminate(NGHTTP2_INTERNAL_ERROR);
   }
   return 0;
 }
@@ -167,6 +171,11 @@ void Connection::on_request(RequestStream& stream, bool ended) {
   using Verdict = RequestText::Verdict;
   const Verdict verdict = text_.finish(!ended);
   stream.request_ended_ = ended;
+  if (verdict == Verdict::good && heads_size_ + text_.size() > most_heads) {
+    // It may come again: none of it was looked at (RFC 9113 section 8.7).
+    nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_REFUSED_STREAM);
+    return;
+  }
   const auto refuse = [&stream](http::AnswerCode code, std::string_view sentence) {
     stream.refused_ = true;
     stream.refusal_ = code;
@@ -207,7 +216,8 @@ void Connection::on_request(RequestStream& stream, bool ended) {
 int Connection::on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* self) {
   Connection& connection = self_of(self);
   connection.tolerate(Nuisance::invalid);
-  if (!is_request(*frame)) return 0;
+  // Refused before it was looked at, its fields are not known.
+  if (!is_request(*frame) || frame->hd.stream_id != connection.text_stream_) return 0;
   Exchange::account_for_refusal(connection.worker_, connection.client_.listener, connection.client_.peer,
                                 connection.text_.method(), connection.text_.path(), {},
                                 http::AnswerCode::bad_request);
@@ -228,8 +238,7 @@ int Connection::on_data(nghttp2_session*, std::uint8_t, std::int32_t id, const s
     stream->append_data(text_of(data, size));
     connection.credit(0);
   } catch (const std::bad_alloc&) {
-    stream->too_much_ = true;
-    connection.credit(size);
+    connection.terminate(NGHTTP2_INTERNAL_ERROR);
   }
   stream->note_event(RequestStream::input_event);
   return 0;

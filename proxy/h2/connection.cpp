@@ -85,6 +85,13 @@ Task<void> Connection::run() {
     if (io == Io::ok) continue;
     if (io == Io::timeout) {
       if (!worker_.reactor.wheel.passed(deadline())) continue;
+      if (worker_.reactor.wheel.passed(goodbye_deadline_)) {
+        // Whether it has heard the notice or not.
+        asked_ = false;
+        say_goodbye();
+        turn();
+        continue;
+      }
       terminate(head_deadline_ != Deadline::never ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_NO_ERROR);
       break;
     }
@@ -152,8 +159,9 @@ bool Connection::over() const noexcept {
 }
 
 Deadline Connection::deadline() noexcept {
-  if (head_deadline_ != Deadline::never) return head_deadline_;
-  return stream_count_ == 0 ? idle_deadline_ : Deadline::never;
+  Deadline next = stream_count_ == 0 ? idle_deadline_ : Deadline::never;
+  if (head_deadline_ != Deadline::never) next = head_deadline_;
+  return std::min(next, goodbye_deadline_);
 }
 
 void Connection::terminate(std::uint32_t code) noexcept {
@@ -233,6 +241,7 @@ void Connection::stream_done(RequestStream& stream) noexcept {
 
 /// No exchange of this stream runs any more, or ever will.
 void Connection::leave(RequestStream& stream) noexcept {
+  heads_size_ -= stream.head_size_;
   stream.started_ = stream.exchange_done_ = true;
   if (--stream_count_ == 0 && !broken_) {
     idle_deadline_ = worker_.reactor.wheel.in(config_->settings.timeouts.keep_alive);
@@ -266,6 +275,7 @@ void Connection::abandon_streams() noexcept {
 }
 
 void Connection::say_goodbye() noexcept {
+  goodbye_deadline_ = Deadline::never;
   nghttp2_submit_goaway(session_.get(), NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_.get()), NGHTTP2_NO_ERROR, nullptr,
                         0);
@@ -284,6 +294,8 @@ void Connection::on_drain() noexcept {
     // The client may have sent requests that are on their way: the ping's answer comes after them.
     nghttp2_submit_shutdown_notice(session_.get());
     asked_ = true;
+    goodbye_deadline_ = worker_.reactor.wheel.in(farewell);
+    client_.stream.input.set_idle_deadline(deadline());
     nghttp2_submit_ping(session_.get(), NGHTTP2_FLAG_NONE, nullptr);
     schedule();
   }

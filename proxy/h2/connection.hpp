@@ -47,6 +47,9 @@ class Connection {
   /// is held up as a whole.
   static constexpr std::int32_t stream_window = 131'072;
   static constexpr std::size_t most_buffered = 1'048'576;
+  /// What the heads of all requests in progress may take together. Compressed, a head of 64 KiB can be a
+  /// hundred bytes.
+  static constexpr std::size_t most_heads = 524'288;
 
   /// `client` is the connection as a whole, its input at the first byte of HTTP/2.
   explicit Connection(Client& client);
@@ -130,14 +133,17 @@ class Connection {
   Patience patience_;
   FrameFollower frame_follower_{preface.size()};
   RequestText text_;
+  std::int32_t text_stream_ = 0;  // whose head that is
   TrailerText trailers_;
   ResponseFields fields_;
 
+  std::size_t heads_size_ = 0;
   std::size_t buffered_ = 0;  // received and not yet read, of all streams
   std::size_t owed_ = 0;      // of the connection's window, not given back because of that
   Deadline head_deadline_ = Deadline::never;
   std::uint64_t timed_head_ = 0;  // the head that it is for
   Deadline idle_deadline_ = Deadline::never;
+  Deadline goodbye_deadline_ = Deadline::never;  // for the answer to the ping of a drain
 
   // The present write.
   Fork writer_;

@@ -33,6 +33,7 @@ RequestStream::~RequestStream() {
 void RequestStream::put_head(const RequestText& text, std::string_view key) {
   Chunk chunk;
   head_size_ = text.size();
+  connection_.heads_size_ += head_size_;
   chunk.block = worker.reactor.buffers.borrow(head_size_);
   text.write({chunk.block.data(), head_size_}, key);
   chunk.end = static_cast<std::uint32_t>(head_size_);
@@ -105,7 +106,7 @@ Port::Got RequestStream::receive(Block& block, std::uint32_t& first, std::uint32
     connection_.release(*this, credit);
     return Got::bytes;
   }
-  if (lost_ || too_much_) return Got::failed;
+  if (lost_) return Got::failed;
   return tunnel_ && request_ended_ ? Got::end : Got::nothing;
 }
 
@@ -238,6 +239,7 @@ void RequestStream::dispatch() noexcept {
       return;
     case withdrawn_event:
       leave_offer();
+      given_up_ = true;
       stream.output.port_event(true);
       return;
     default:

@@ -105,7 +105,6 @@ class RequestStream final : public Client,
   bool chunked_ = false;
   bool tunnel_ = false;
   bool request_ended_ = false;
-  bool too_much_ = false;  // no memory for what arrived
 
   // Response.
   std::span<iovec> offered_;
@@ -119,6 +118,7 @@ class RequestStream final : public Client,
   std::string trailers_;
   bool offering_ = false;
   bool withdrawn_ = false;
+  bool given_up_ = false;  // a part was taken back: the answer can't be completed
   bool responded_ = false;
   bool last_ = false;      // nothing follows what is offered
   bool deferred_ = false;  // nghttp2 waits to be told of more

@@ -108,7 +108,7 @@ ssize_t Connection::provide(nghttp2_session* session, std::int32_t id, std::uint
   auto& stream = *static_cast<RequestStream*>(source->ptr);
   const bool usable = stream.offering_ && !stream.withdrawn_ && !stream.lost_;
   const std::size_t left = usable ? stream.total_ - stream.gathered_ : 0;
-  if (left == 0 && (!stream.last_ || (stream.offering_ && !usable))) {
+  if (left == 0 && (!stream.last_ || stream.given_up_ || (stream.offering_ && !usable))) {
     stream.deferred_ = true;
     return NGHTTP2_ERR_DEFERRED;
   }

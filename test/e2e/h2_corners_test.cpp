@@ -1,5 +1,5 @@
-// Corners of HTTP/2 that a review found: a client's leaving that is told too early, resets that a client makes us
-// send one by one, and acknowledgements nobody asked for.
+// Corners of HTTP/2 that a review found: a client's leaving that is told too early, resets that a client
+// makes us send one by one, and acknowledgements nobody asked for.
 
 #include <fmt/format.h>
 
