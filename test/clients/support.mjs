@@ -6,6 +6,9 @@ import { randomUUID } from 'node:crypto';
 /** Base URL of Portico, or of the sample CPA itself: every test must pass either way. */
 export const url = (process.env.PORTICO_URL ?? 'http://127.0.0.1:8080').replace(/\/+$/, '');
 
+/** What fetch speaks in this run: `h2`, or HTTP/1.1. */
+export const speaksHttp2 = process.env.PORTICO_FETCH === 'h2';
+
 /** A backend must notice within this time that its client left. */
 const noticeDeadlineMs = 1000;
 
@@ -38,6 +41,17 @@ export async function assertBackendNoticed(model, abortedAtMs) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   assert.fail(`the backend did not notice within ${2 * noticeDeadlineMs} ms that the client left`);
+}
+
+/** Portico's own records of a model, the newest first, once there is one: a record counts at its end. */
+export async function recordsOf(model) {
+  const address = `${process.env.PORTICO_ADMIN_URL}/api/v1/requests?model=${encodeURIComponent(model)}`;
+  for (const begun = Date.now(); Date.now() - begun < 10_000;) {
+    const { requests } = await (await fetch(address)).json();
+    if (requests.length > 0) return requests;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return assert.fail(`Portico has no record of ${model}`);
 }
 
 /** What was served for a model: its series in the sample's account. */
