@@ -5,8 +5,10 @@
 #
 #   PORTICO_FETCH          h2: the libraries speak HTTP/2 where they are offered it
 #   PORTICO_ADMIN_URL      its management endpoint
+#   PORTICO_REDIRECT_URL   its listener that redirects to https
 #   PORTICO_CERTIFICATES   folder of authority.pem, which is trusted, and of front.pem and front.key, which it signed
 #   PORTICO_BINARY         the program, for tests that start their own
+#   PORTICO_CHROMIUM       the browser (/usr/bin/chromium)
 set -eu
 cd "$(dirname "$0")"
 : "${PORTICO_URL:?set PORTICO_URL to the base URL of Portico, such as http://127.0.0.1:8080}"
