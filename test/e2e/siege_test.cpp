@@ -22,7 +22,6 @@
 
 using namespace portico::test;
 using namespace portico::test::h2;
-using Clock = std::chrono::steady_clock;
 
 namespace {
 
