@@ -290,7 +290,8 @@ void Control::publish() {
 
 void Control::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int signal) {
-    if (error) return;
+    // One that came together with the end finds nobody left to tell, and must not be waited for anew.
+    if (error || ended_) return;
     on_signal(signal);
     wait_for_signal();
   });
@@ -412,6 +413,7 @@ void Control::cut() {
 
 void Control::on_worker_drained() {
   if (++drained_workers_ < workers_.size()) return;
+  ended_ = true;
   drain_timer_.cancel();
   signals_.cancel();
   listeners_.remove_files();

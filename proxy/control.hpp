@@ -81,6 +81,7 @@ class Control {
   bool settings_ok_ = true;      // as read last
   bool certificates_ok_ = true;  // as read last, with the settings or because a file changed
   bool draining_ = false;
+  bool ended_ = false;  // no worker has a session any more
 };
 
 }  // namespace portico::proxy

@@ -58,7 +58,21 @@ std::string url_in(const std::string& line) {
 
 }  // namespace
 
+namespace {
+
+/// Words of PORTICO_TEST_UNDER: a program that runs the binary, such as valgrind with its options.
+std::vector<std::string> wrapper() {
+  std::vector<std::string> words;
+  const char* text = std::getenv("PORTICO_TEST_UNDER");
+  std::istringstream in(text == nullptr ? "" : text);
+  for (std::string word; in >> word;) words.push_back(std::move(word));
+  return words;
+}
+
+}  // namespace
+
 bool sanitized() {
+  if (!wrapper().empty()) return true;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return true;
 #elif defined(__has_feature)
@@ -82,7 +96,10 @@ Portico::Portico(PorticoOptions options)
   }
   write_settings("{}");
   Command command;
-  command.arguments = {PORTICO_BINARY, "run", "--config", folder_.file("portico.json")};
+  command.arguments = wrapper();
+  for (const std::string& argument : {std::string(PORTICO_BINARY), std::string("run"),
+                                      std::string("--config"), folder_.file("portico.json")})
+    command.arguments.push_back(argument);
   for (const auto& argument : options_.arguments) command.arguments.push_back(argument);
   command.environment = options_.environment;
   command.descriptors = options_.descriptors;
