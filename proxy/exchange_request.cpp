@@ -200,7 +200,9 @@ Task<void> Exchange::stop_upload() {
   upload_stopped_ = true;
   if (!upload_.running()) co_return;
   if (lease_) lease_.stream().close();
-  client_.input.cancel();
+  // An upload that waits for the backend alone is woken by its close. A cancel would then reach whoever reads
+  // the client next: the lingering close, which must hear it out.
+  if (client_.input.waited_for()) client_.input.cancel();
   co_await upload_.join();
 }
 

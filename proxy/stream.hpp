@@ -95,8 +95,11 @@ class Input : public ProbeLink {
     hold_ = false;
   }
 
-  /// Ends the present wait as cancelled.
+  /// Ends the present wait as cancelled: a more(), or else the watch. What is armed for a watch that is
+  /// over already would end the next more() in its place.
   void cancel() noexcept;
+  /// Somebody waits in a more().
+  [[nodiscard]] bool waited_for() const noexcept { return static_cast<bool>(waiter_); }
   [[nodiscard]] bool armed() const noexcept { return readiness_.armed() || port_armed_; }
   /// After a short read, look for more at once instead of at the next tick: where the peer's end is the
   /// message's end.

@@ -345,6 +345,41 @@ TEST_CASE("an early final response during an upload is relayed", "[streaming]") 
   CHECK(answer.end == End::complete);
 }
 
+TEST_CASE(
+    "a client whose upload is stuck may send on after an early response, which no reset then takes away",
+    "[streaming]") {
+  const bool tls = GENERATE(false, true);
+  CAPTURE(tls);
+  Baton stuck;
+  Origin cpa([&](Connection& connection) {
+    connection.read_head();
+    if (!stuck.wait(1, Deadline{60s})) return;
+    connection.send(ok("enough"));
+    // What came of the body stays unread.
+    connection.keep();
+  });
+  Portico proxy{{.cpa = cpa.url(), .tls = true}};
+  Client client = tls ? proxy.connect_tls() : proxy.connect();
+  client.send(request("POST", "/v1/files", {"Content-Length: 60000000"}));
+  // In steps, so that little waits in front of Portico when the backend's end is full.
+  std::size_t sent = 0;
+  const auto all_taken = [&] {
+    return proxy.metric("portico_body_bytes_total", {R"(direction="request")"}) == static_cast<double>(sent);
+  };
+  do {
+    client.send(pattern(1, 262'144));
+    sent += 262'144;
+  } while (sent < 30'000'000 && eventually(all_taken, Deadline{300ms}));
+  CAPTURE(sent);
+  stuck.pass();
+  const Message answer = client.response();
+  CHECK(answer.body == "enough");
+  CHECK(answer.one("Connection") == "close");
+  // A connection that was closed over unread bytes would refuse these.
+  for (int i = 0; i < 8; ++i) CHECK_NOTHROW(client.send(pattern(2, 16'384)));
+  CHECK(client.ends());
+}
+
 TEST_CASE("a client that goes away closes the backend request within a second, whatever phase it is in",
           "[streaming]") {
   const std::string phase =
