@@ -94,10 +94,11 @@ class Arena {
     out.cpamp = fmt::format("https://127.0.0.1:{}", secure_gate_.address().port());
     out.tls = true;
     out.cleartext_h2 = true;
-    out.settings =
-        fmt::format(R"({{"workers": 2, "access_log": {{"path": "{}"}}, "timeouts": {{"connect": "20s"}},
-                                    "upstreams": {{"cpamp": {{"ca_file": "{}"}}}}}})",
-                    log_, authority_.write(folder_.path(), "authority"));
+    out.settings = fmt::format(
+        R"({{"workers": 2, "access_log": {{"path": "{}"}}, "upstreams": {{"cpamp": {{"ca_file": "{}"}}}},)"
+        // On a busy machine nobody shall look slow.
+        R"( "timeouts": {{"connect": "2m", "handshake": "2m", "request_head": "2m"}}}})",
+        log_, authority_.write(folder_.path(), "authority"));
     return out;
   }
 

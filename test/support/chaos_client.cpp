@@ -17,7 +17,7 @@ namespace {
 struct Left : std::exception {};
 
 // Longer than any stall of a gate and any pause of a backend.
-constexpr milliseconds each_wait{20'000};
+constexpr milliseconds each_wait{60'000};
 
 std::vector<std::string> lines_of(const Plan& plan) {
   std::vector<std::string> lines{"X-Request-Id: " + plan.id()};

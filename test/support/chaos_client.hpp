@@ -90,6 +90,7 @@ class ChaosClient {
   struct Flow;
   std::vector<Result> call_http2(std::span<const Plan> plans);
   void connect_http2(const Plan& first);
+  [[nodiscard]] std::uint64_t bytes_moved(std::span<const Flow> flows) const;
   void open_flow(Flow& flow);
   void tunnel_http2(Flow& flow);
   bool leave_where_planned(std::span<Flow> flows);

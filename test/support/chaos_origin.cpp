@@ -16,6 +16,9 @@ namespace portico::test {
 
 namespace {
 
+// A backend never ends anything by itself: that is for the plan, or for the other side.
+constexpr milliseconds patient{600'000};
+
 std::uint16_t port_of_peer(int fd) {
   sockaddr_in peer{};
   socklen_t length = sizeof peer;
@@ -108,7 +111,7 @@ void ChaosOrigin::run(Fd fd) {
   Wire wire(std::move(fd), stop_.get());
   try {
     if (tls_) wire.start_tls(*tls_);
-    while ((!wire.buffered().empty() || wire.fill(Deadline{600s}) == Outcome::data) &&
+    while ((!wire.buffered().empty() || wire.fill(Deadline{patient}) == Outcome::data) &&
            serve_one(wire, port)) {
     }
   } catch (const WireError&) {
@@ -123,7 +126,7 @@ void ChaosOrigin::run(Fd fd) {
 
 /// One request and its answer. False when the connection is not to be used again.
 bool ChaosOrigin::serve_one(Wire& wire, std::uint16_t port) {
-  Message request = read_request_head(wire, Deadline{60s});
+  Message request = read_request_head(wire, Deadline{patient});
   const auto number = exchange_in(request.target);
   if (!number) throw ProtocolError("a target that no client sent: " + request.target);
   const Plan plan = plan_of(plans_, *number);
@@ -156,7 +159,7 @@ bool ChaosOrigin::serve_one(Wire& wire, std::uint16_t port) {
 bool ChaosOrigin::read_body(Wire& wire, Message& request, const Plan& plan) {
   MarkReader reader(Side::request, plan.number);
   read_request_body(
-      wire, request, [&](std::string_view bytes) { reader.take(bytes); }, 60s);
+      wire, request, [&](std::string_view bytes) { reader.take(bytes); }, patient);
   if (reader.size() > 0 || request.end == End::complete) {
     const std::scoped_lock lock(mutex_);
     ++seen_[plan.number].begun;
@@ -181,7 +184,7 @@ bool ChaosOrigin::respond(Wire& wire, const Plan& plan) {
   const std::size_t each = plan.response_piece + (plan.kind == Kind::events ? 6 : 0);
   for (std::size_t piece = head + each; !rest.empty(); piece = each) {
     const std::size_t size = std::min(rest.size(), piece);
-    wire.send(rest.substr(0, size), Deadline{60s});
+    wire.send(rest.substr(0, size), Deadline{patient});
     rest.remove_prefix(size);
     // The time in which a model thinks, not a wait for anything.
     if (plan.pause_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(dice() % plan.pause_us));
@@ -196,7 +199,7 @@ void ChaosOrigin::tunnel(Wire& wire, const Message& request, const Plan& plan) {
   wire.send(websocket::accepted(request, {fmt::format("{}: {:x}", exchange_header, plan.number)}));
   MarkReader reader(Side::request, plan.number);
   while (true) {
-    const websocket::Frame frame = websocket::read_frame(wire, Deadline{60s});
+    const websocket::Frame frame = websocket::read_frame(wire, Deadline{patient});
     if (frame.opcode == websocket::Opcode::close) {
       wire.send(websocket::server_frame(frame.opcode, frame.payload));
       return;
@@ -206,7 +209,7 @@ void ChaosOrigin::tunnel(Wire& wire, const Message& request, const Plan& plan) {
     if (!reader.good()) return object(plan.number, reader.complaint());
     wire.send(websocket::server_frame(websocket::Opcode::binary,
                                       marks(Side::response, plan.number, frame.payload.size(), position)),
-              Deadline{60s});
+              Deadline{patient});
   }
 }
 
