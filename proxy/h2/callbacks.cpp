@@ -62,10 +62,8 @@ RequestStream* Connection::stream_of(std::int32_t id) const noexcept {
 }
 
 /// Counts what a client should not do often; past its allowance the connection ends.
-bool Connection::tolerate(Nuisance kind) noexcept {
-  if (patience_.allows(kind, now())) return true;
-  terminate(NGHTTP2_ENHANCE_YOUR_CALM);
-  return false;
+void Connection::tolerate(Nuisance kind) noexcept {
+  if (!patience_.allows(kind, now())) terminate(NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 int Connection::on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* self) {
@@ -171,8 +169,9 @@ void Connection::on_request(RequestStream& stream, bool ended) {
   using Verdict = RequestText::Verdict;
   const Verdict verdict = text_.finish(!ended);
   stream.request_ended_ = ended;
-  if (verdict == Verdict::good && heads_size_ + text_.size() > most_heads) {
-    // It may come again: none of it was looked at (RFC 9113 section 8.7).
+  if (verdict == Verdict::good && heads_size_ > 0 && heads_size_ + text_.size() > most_heads) {
+    // It may come again once others have ended: none of it was looked at (RFC 9113 section 8.7). From here on
+    // nghttp2 passes over what the stream still brings.
     nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, stream.id_, NGHTTP2_REFUSED_STREAM);
     return;
   }
@@ -253,7 +252,7 @@ void Connection::credit(std::size_t taken) noexcept {
   schedule();
 }
 
-/// An exchange has taken `credit` bytes of its stream's window.
+/// An exchange has taken `size` bytes of its stream's window.
 void Connection::release(RequestStream& stream, std::size_t size) noexcept {
   if (size == 0) return;
   if (!stream.closed_) nghttp2_session_consume_stream(session_.get(), stream.id_, size);

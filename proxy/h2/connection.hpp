@@ -47,8 +47,8 @@ class Connection {
   /// is held up as a whole.
   static constexpr std::int32_t stream_window = 131'072;
   static constexpr std::size_t most_buffered = 1'048'576;
-  /// What the heads of all requests in progress may take together. Compressed, a head of 64 KiB can be a
-  /// hundred bytes.
+  /// What the heads of all requests in progress may take together, where there are several. Compressed, a
+  /// head of 64 KiB can be a hundred bytes.
   static constexpr std::size_t most_heads = 524'288;
 
   /// `client` is the connection as a whole, its input at the first byte of HTTP/2.
@@ -117,7 +117,7 @@ class Connection {
   static int send_data(nghttp2_session*, nghttp2_frame* frame, const std::uint8_t* head, std::size_t size,
                        nghttp2_data_source* source, void* self);
   void on_request(RequestStream& stream, bool ended);
-  bool tolerate(Nuisance kind) noexcept;
+  void tolerate(Nuisance kind) noexcept;
   [[nodiscard]] RequestStream* stream_of(std::int32_t id) const noexcept;
   void credit(std::size_t taken) noexcept;
   void release(RequestStream& stream, std::size_t size) noexcept;

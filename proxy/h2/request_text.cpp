@@ -5,6 +5,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "proxy/h1/octets.hpp"
+
 namespace portico::proxy::h2 {
 
 namespace {
@@ -32,24 +34,17 @@ bool is_word(std::string_view text) noexcept {
   });
 }
 
-// RFC 9113 section 8.2.2.
-bool is_connection_specific(std::string_view name, std::string_view value) noexcept {
-  constexpr std::array<std::string_view, 5> names{"connection", "keep-alive", "proxy-connection",
-                                                  "transfer-encoding", "upgrade"};
-  return std::find(names.begin(), names.end(), name) != names.end() || (name == "te" && value != "trailers");
-}
-
 void append_line(std::string& lines, std::string_view name, std::string_view value) {
   lines.append(name).append(": ").append(value).append("\r\n");
 }
 
-bool same_host(std::string_view a, std::string_view b) noexcept {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
-}
-
 }  // namespace
+
+bool is_connection_specific(std::string_view name) noexcept {
+  constexpr std::array<std::string_view, 5> names{"connection", "keep-alive", "proxy-connection",
+                                                  "transfer-encoding", "upgrade"};
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 void RequestText::begin(std::size_t limit) noexcept {
   for (std::string* text : {&method_, &path_, &authority_, &protocol_, &host_, &cookie_, &lines_})
@@ -65,7 +60,8 @@ bool RequestText::add(std::string_view name, std::string_view value) {
   if (seen_ > limit_) verdict_ = Verdict::too_large;
   if (verdict_ == Verdict::too_large) return false;
   if (name.starts_with(':')) return add_pseudo(name, value);
-  if (!is_name(name) || !on_one_line(value) || is_connection_specific(name, value)) {
+  if (!is_name(name) || !on_one_line(value) || is_connection_specific(name) ||
+      (name == "te" && value != "trailers")) {
     verdict_ = Verdict::malformed;
     return true;
   }
@@ -104,7 +100,7 @@ bool RequestText::add_pseudo(std::string_view name, std::string_view value) {
 
 RequestText::Verdict RequestText::finish(bool body_follows) {
   if (verdict_ != Verdict::good) return verdict_;
-  if (has_host_ && !authority_.empty() && !same_host(host_, authority_)) return Verdict::ambiguous;
+  if (has_host_ && !authority_.empty() && !h1::equal_folded(host_, authority_)) return Verdict::ambiguous;
   if (authority_.empty()) authority_ = host_;
   if (!protocol_.empty()) {
     if (method_ != "CONNECT" || path_.empty()) return Verdict::malformed;

@@ -74,6 +74,10 @@ class RequestText {
   bool chunked_ = false;
 };
 
+/// Fields that belong to a connection of HTTP/1.1 and never stand in HTTP/2 (RFC 9113 section 8.2.2). `name`
+/// is in lower case.
+bool is_connection_specific(std::string_view name) noexcept;
+
 /// Lines of a trailer section out of fields; empty when one of them can't stand on a line of its own.
 class TrailerText {
  public:

@@ -1,10 +1,10 @@
 #include "proxy/h2/response_fields.hpp"
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 
 #include "proxy/h1/octets.hpp"
+#include "proxy/h2/request_text.hpp"
 
 namespace portico::proxy::h2 {
 
@@ -13,10 +13,6 @@ namespace {
 // `HTTP/1.1 ` and three digits.
 constexpr std::size_t status_at = 9;
 constexpr std::size_t status_size = 3;
-
-// RFC 9113 section 8.2.2.
-constexpr std::array<std::string_view, 5> connection_specific{"connection", "keep-alive", "proxy-connection",
-                                                              "transfer-encoding", "upgrade"};
 
 nghttp2_nv field(std::string_view name, std::string_view value) noexcept {
   // nghttp2 takes pointers to non-const and does not write through them.
@@ -55,9 +51,7 @@ void ResponseFields::cut_lines(char* at, char* end, bool tunnel) {
     const std::string_view name(at, static_cast<std::size_t>(colon - at));
     const std::string_view value =
         h1::trim(std::string_view(colon + 1, static_cast<std::size_t>(stop - colon - 1)));
-    const bool dropped = std::find(connection_specific.begin(), connection_specific.end(), name) !=
-                             connection_specific.end() ||
-                         (tunnel && name == "sec-websocket-accept");
+    const bool dropped = is_connection_specific(name) || (tunnel && name == "sec-websocket-accept");
     if (!dropped) fields_.push_back(field(name, value));
     at = end - stop < 2 ? end : stop + 2;
   }

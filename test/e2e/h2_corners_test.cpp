@@ -150,3 +150,50 @@ TEST_CASE("acknowledgements of pings that nobody sent cost no memory while the p
   proxy.signal(SIGTERM);
   proxy.expect_any_end();
 }
+
+TEST_CASE("heads of a connection's requests are bounded together, and a body on its way begins nothing",
+          "[h2]") {
+  Origin cpa([](Connection& connection) {
+    connection.read_head();
+    connection.stall_until_closed();
+  });
+  const Portico proxy{{.cpa = cpa.url(), .cleartext_h2 = true}};
+  H2Wire wire = h2_wire(proxy);
+  wire.greet();
+  // 60 KB of head for a few bytes each, once the field is in the table.
+  const H2Fields fields = h2::request("/v1/hang", {}, "POST", "http");
+  std::string block = hpack::block(fields) + hpack::indexing("x-a", std::string(3'900, 'b'));
+  std::string named;
+  for (int i = 0; i < 14; ++i) named += hpack::indexed(62);
+  for (std::uint32_t stream = 1; stream < 41; stream += 2) {
+    wire.send(headers(stream, block + named, flag::end_headers) + data(stream, "body", flag::none));
+    block = hpack::block(fields) + hpack::indexed(62);
+  }
+  for (int i = 0; i < 5; ++i) {
+    const Frame frame = wire.wait_for([](const Frame& f) { return f.type == Type::rst_stream; });
+    CHECK(frame.error() == H2Error::refused_stream);
+  }
+  CHECK(eventually([&] { return proxy.metric("portico_streams") > 0; }));
+  CHECK(proxy.metric("portico_streams") < 12);
+  CHECK(proxy.metric("portico_requests_total") == 0);
+}
+
+TEST_CASE("a drain says its last word though the client answers no ping", "[h2]") {
+  Origin cpa([](Connection& connection) {
+    connection.read_head();
+    connection.stall_until_closed();
+  });
+  Portico proxy{{.cpa = cpa.url(), .settings = R"({"timeouts": {"drain": "20s"}})", .cleartext_h2 = true}};
+  H2Wire wire = h2_wire(proxy);
+  wire.greet();
+  wire.send(headers(1, hpack::block(h2::request("/v1/hang", {}, "GET", "http"))));
+  REQUIRE_NOTHROW(cpa.wait_request(0));
+  proxy.signal(SIGTERM);
+  const Frame notice = wire.wait_for(Type::goaway, 0);
+  CHECK(notice.last_stream() == 0x7fff'ffff);
+  const Frame last = wire.wait_for(Type::goaway, 0);
+  CHECK(last.last_stream() == 1);
+  CHECK(last.error() == H2Error::no_error);
+  proxy.signal(SIGTERM);
+  proxy.expect_any_end();
+}
